@@ -1,0 +1,1 @@
+"""Networks, one architecture a file: a Config dataclass and the module."""
