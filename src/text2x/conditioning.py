@@ -76,7 +76,7 @@ class Conditioner(Protocol):
         prompts: Sequence[str],
         styles: Sequence[str | None] | None = None,  # names from the recipe's style list; None: unspecified
         augmentations: Tensor | None = None,  # [B, A] labels of non-leaky augmentation; None: zeros, not augmented
-    ) -> Conditioning: ...  # noqa: D102
+    ) -> Conditioning: ...
 
     def truncated(self, prompt: str) -> str | None:
         """The end of the prompt that does not fit and is dropped, or None if all of it is used."""
