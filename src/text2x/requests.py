@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from text2x.config import from_dict
 from text2x.errors import InputError
+from text2x.text import clean_prompt
 
 if TYPE_CHECKING:
     from text2x.media import Image
 
-MAX_PROMPT = 4000  # characters; far above what any text encoder here reads (32 to 512 tokens)
 MAX_SEED = 2**63 - 1  # what a torch.Generator takes
+LINE_SPACES = "\t\n\v\f\r\x85"  # control characters that are white space in a text
 MAX_NAME = 100  # characters of a sampler's or a style's name
 
 
@@ -70,11 +71,8 @@ class ImageRequest:
     )
 
     def __post_init__(self) -> None:
-        prompt = checked_prompt("prompt", self.prompt)
-        if not prompt:
-            raise InputError("the prompt is empty: say in a few words what the picture shows")
-        object.__setattr__(self, "prompt", prompt)
-        object.__setattr__(self, "negative", checked_prompt("negative", self.negative))
+        _check_prompt(self, "prompt", allow_empty=False)
+        _check_prompt(self, "negative", allow_empty=True)
         for name in ("count", "seed", "steps", "size"):
             _check_number(self, name, whole=True)
         _check_number(self, "guidance", whole=False)
@@ -92,6 +90,13 @@ class ImageRequest:
             if name not in names:
                 raise unknown("field", name, names)
         return from_dict(cls, values, where="request")
+
+    def cleaned(self) -> tuple[ImageRequest, tuple[str, ...]]:
+        """The same request without invisible characters in its prompts, and a warning for each that lost some."""
+        prompt = clean_prompt(self.prompt)
+        negative = clean_prompt(self.negative, allow_empty=True, where="the negative prompt")
+        request = dataclasses.replace(self, prompt=prompt.text, negative=negative.text)
+        return request, prompt.warnings + negative.warnings
 
     def seeded(self) -> ImageRequest:
         """The same request with a seed: its own, or one drawn below 2**32."""
@@ -155,16 +160,18 @@ def shortened(text: str, length: int = 60) -> str:
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
-def checked_prompt(name: str, value: object) -> str:
-    """The text with white space made single; too long, binary or with control characters raises InputError."""
+def _check_prompt(request: object, name: str, allow_empty: bool) -> None:
+    """Tidy the text where nothing is lost by it; raise for binary, endless, empty text and control characters."""
+    value = getattr(request, name)
+    where = "the prompt" if name == "prompt" else f"the {name} prompt"
     if not isinstance(value, str):
-        raise InputError(f"{name} is {shortened(repr(value))}; it must be text")
-    if len(value) > MAX_PROMPT:
-        raise InputError(f"{name} has {len(value):,} characters; at most {MAX_PROMPT:,} are taken: shorten it")
-    for character in value:
-        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
-            raise InputError(f"{name} holds U+{ord(character):04X}, a control character and no text: remove it")
-    return " ".join(value.split())
+        raise InputError(f"{where} is {shortened(repr(value))}; it must be text")
+    prompt = clean_prompt(value, allow_empty=allow_empty, where=where)
+    control = next((each for each in value if unicodedata.category(each) == "Cc" and each not in LINE_SPACES), None)
+    if control is not None:
+        raise InputError(f"{where} holds the control character U+{ord(control):04X}: remove it")
+    if not prompt.warnings:
+        object.__setattr__(request, name, prompt.text)
 
 
 def _check_number(request: object, name: str, whole: bool) -> None:
