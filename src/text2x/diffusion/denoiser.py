@@ -15,6 +15,7 @@ from torch import Tensor
 
 from text2x.diffusion.parameterizations import Parameterization
 from text2x.diffusion.schedules import NoiseSchedule, expand
+from text2x.diffusion.variance import VLB_WEIGHT, variational_bound
 
 Denoise = Callable[[Tensor, Tensor], Tensor]  # (x_t [B, C, *], t [B]) -> x_0 [B, C, *]
 
@@ -54,7 +55,7 @@ def shift_time(t: Tensor, shift: float) -> Tensor:
 
 
 def draw_times(num: int, rng: torch.Generator, distribution: TimeDistribution) -> Tensor:
-    """[num] training times, stratified: one in each of `num` equal strata of u, in random order (Kingma et al. 2021, App. I.1)."""
+    """[num] training times, one in each of `num` equal strata of u, in random order (Kingma et al. 2021, App. I.1)."""
     uniform = (torch.randperm(num, generator=rng) + torch.rand(num, generator=rng)) / num
     return distribution(uniform)
 
@@ -64,32 +65,40 @@ class Denoiser:
     """A network read as an estimate of x_0 on a noise schedule.
 
     A network with twice the channels of x predicts a variance as well (Nichol and Dhariwal 2021, Eq. 15): the second
-    half is v in [-1, 1], the position of the log-variance between the posterior's and beta's.
+    half is v, the place of the log-variance of a step between its bounds at -1 and 1 (variance.py). Its loss is that
+    of `num_steps` steps.
     """
 
     network: Network
     schedule: NoiseSchedule
     parameterization: Parameterization
+    num_steps: int = 1000
 
     def estimate(self, x_t: Tensor, t: Tensor, conditioning: Any) -> tuple[Tensor, Tensor | None]:
         """x_0 [B, C, *] and, if the network learned a variance, its v [B, C, *]; computed in float32 or better."""
-        output, fraction = self._output(x_t, t, conditioning)
+        output, v = self._output(x_t, t, conditioning)
         alpha, sigma = (expand(value, x_t) for value in self.schedule(t))
-        return self.parameterization.to_x_0(x_t, output.to(x_t.dtype), alpha, sigma), fraction
+        return self.parameterization.to_x_0(x_t, output, alpha, sigma), v
 
     def _output(self, x_t: Tensor, t: Tensor, conditioning: Any) -> tuple[Tensor, Tensor | None]:
-        output = self.network(x_t, t, conditioning)
+        output = self.network(x_t, t, conditioning).to(x_t.dtype)
         channels = x_t.shape[1]
         if output.shape[1] == 2 * channels:
-            return output[:, :channels], output[:, channels:].to(x_t.dtype)
+            return output[:, :channels], output[:, channels:]
         return output, None
 
-    def denoise(self, conditioning: Any) -> Denoise:
-        """The function (x_t, t) -> x_0 for one batch of conditions, with everything prepared that does not change."""
+    def denoise(self, conditioning: Any, on_variance: Callable[[Tensor], None] | None = None) -> Denoise:
+        """The function (x_t, t) -> x_0 for one batch of conditions, with everything prepared that does not change.
+
+        `on_variance` is told v of each call, if the network learned a variance: a `LastVariance` for the sampler ddpm.
+        """
         prepared = self.network.prepare(conditioning)
 
         def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-            return self.estimate(x_t, t, prepared)[0]
+            x_0, v = self.estimate(x_t, t, prepared)
+            if on_variance is not None and v is not None:
+                on_variance(v)
+            return x_0
 
         return denoise
 
@@ -101,12 +110,20 @@ class Denoiser:
         conditioning: Any,
         weighting: Weighting,
     ) -> Tensor:
-        """Weighted mean squared error of each item, [B]."""
+        """Weighted mean squared error of each item, [B].
+
+        A learned variance adds the variational bound, which teaches v alone (Nichol and Dhariwal 2021, Eq. 16).
+        """
         alpha, sigma = (expand(value, x_0) for value in self.schedule(t))
         x_t = alpha * x_0 + sigma * noise
-        output, _ = self._output(x_t, t, conditioning)
-        error = output.to(x_0.dtype) - self.parameterization.target(x_0, noise, alpha, sigma)
-        return weighting(alpha, sigma).reshape(-1) * error.square().flatten(1).mean(1)
+        output, v = self._output(x_t, t, conditioning)
+        error = output - self.parameterization.target(x_0, noise, alpha, sigma)
+        loss = weighting(alpha, sigma).reshape(-1) * error.square().flatten(1).mean(1)
+        if v is None:
+            return loss
+        estimate = self.parameterization.to_x_0(x_t, output.detach(), alpha, sigma)
+        bound = variational_bound(self.schedule, self.num_steps, x_0, t, estimate, v)
+        return loss + VLB_WEIGHT * self.num_steps * bound
 
 
 class Weighting(Protocol):
@@ -121,7 +138,7 @@ def uniform_weight(alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 def velocity_weight(alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Makes an error in x_0 count as one in velocity, with sigma at least 0.05 (Li and He 2025: x_0-prediction, v-loss)."""
+    """Makes an error in x_0 count as one in velocity, sigma at least 0.05 (Li and He 2025: x_0 output, v loss)."""
     return ((alpha + sigma) / sigma.clamp_min(0.05)).square()
 
 

@@ -1,6 +1,7 @@
 """What a network predicts: the training target and its inverse, given alpha and sigma broadcastable to x.
 
-x_t = alpha x_0 + sigma noise. At alpha = 0 an epsilon prediction says nothing about x_0; SMALLEST keeps it finite.
+x_t = alpha x_0 + sigma noise. At alpha = 0 an epsilon prediction says nothing about x_0: start such a network on a
+schedule that keeps some signal, or from a time below 1.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Protocol
 from torch import Tensor
 
 from text2x.diffusion.schedules import SMALLEST
+
+SMALLEST_ALPHA = 1e-5  # what rounding leaves of x_t - sigma noise in float32, divided by it, stays below 0.01
 
 
 class Parameterization(Protocol):
@@ -33,7 +36,7 @@ class Epsilon:
         return noise
 
     def to_x_0(self, x_t: Tensor, output: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:  # noqa: D102
-        return (x_t - sigma * output) / alpha.clamp_min(SMALLEST)
+        return (x_t - sigma * output) / alpha.clamp_min(SMALLEST_ALPHA)
 
 
 @dataclass(frozen=True)

@@ -9,32 +9,28 @@ x_0 as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from text2x.diffusion.denoiser import Denoise, shift_time
+from text2x.diffusion.multistep import dpmpp_2m, dpmpp_2m_sde, unipc
 from text2x.diffusion.schedules import SMALLEST, NoiseSchedule
+from text2x.diffusion.steps import (
+    Level,
+    NoiseLike,
+    OnStep,
+    drawing,
+    estimate,
+    line,
+    read_levels,
+    shrink,
+)
+from text2x.diffusion.variance import LastVariance, log_variance
 from text2x.errors import InputError
-
-NoiseLike = Callable[[Tensor], Tensor]  # x [B, C, *] -> fresh standard normal noise of its shape
-
-
-@dataclass(frozen=True)
-class Step:
-    """What `on_step` sees, once a step."""
-
-    index: int  # 0 for the first step
-    t: float
-    x_t: Tensor  # [B, C, *]
-    x_0: Tensor  # [B, C, *] the estimate made from x_t
-
-
-OnStep = Callable[[Step], None]
 
 
 class Sampler(Protocol):
@@ -101,56 +97,43 @@ def _level_grid(steps: int, shift: float, kind: GridKind, schedule: NoiseSchedul
     return torch.cat([ts[ts > 0], ts.new_zeros(1)])
 
 
-class Level(NamedTuple):
-    """One time of the grid in float64."""
+def ddpm(
+    denoise: Denoise,
+    x: Tensor,
+    ts: Tensor,
+    schedule: NoiseSchedule,
+    noise_like: NoiseLike | None = None,
+    on_step: OnStep | None = None,
+    *,
+    variance: Literal["small", "large"] | LastVariance = "small",
+) -> Tensor:
+    """Ancestral sampling from the posterior of each step (Ho et al. 2020, Alg. 2), its coefficients made for any grid.
 
-    t: float
-    alpha: float
-    sigma: float
-
-    @property
-    def log_ratio(self) -> float:
-        """log(alpha / sigma), half the log-SNR; the lambda of Lu et al. 2022."""
-        return math.log(max(self.alpha, SMALLEST)) - math.log(max(self.sigma, SMALLEST))
-
-
-def _levels(ts: Tensor, schedule: NoiseSchedule) -> list[Level]:
-    """alpha and sigma of each time; t = 0 counts as clean data, also on a schedule that stops just above."""
-    times = ts.detach().double().cpu()
-    values = times.tolist()
-    falls = times.ndim == 1 and len(values) >= 2 and all(first > second for first, second in pairwise(values))
-    if not falls or values[0] > 1 or values[-1] < 0:
-        raise ValueError(f"times must be at least two, within [0, 1] and strictly falling, got {values}")
-    alphas, sigmas = schedule(times)
-    return [
-        Level(t, alpha, sigma) if t > 0 else Level(0.0, 1.0, 0.0)
-        for t, alpha, sigma in zip(values, alphas.tolist(), sigmas.tolist(), strict=True)
-    ]
-
-
-def _estimate(denoise: Denoise, x: Tensor, level: Level) -> Tensor:
-    """x_0 from x at one level, the same time for each item."""
-    dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
-    return denoise(x, torch.full((x.shape[0],), level.t, dtype=dtype, device=x.device))
-
-
-def _line(x: Tensor, x_0: Tensor, here: Level, there: Level) -> Tensor:
-    """x at `there` with x_0 and the noise in x held fixed (Song et al. 2021, Eq. 12 with eta = 0)."""
-    if there.sigma == 0:
-        return x_0
-    keep = there.sigma / here.sigma
-    return torch.add(x * keep, x_0, alpha=there.alpha - here.alpha * keep)
+    "small" is the posterior's own variance and "large" that of the step forward; a learned one comes as `LastVariance`,
+    which the conditional denoise fills (Nichol and Dhariwal 2021).
+    """
+    draw = drawing(noise_like, "ddpm")
+    assert draw is not None
+    for index, (here, there) in enumerate(pairwise(read_levels(ts, schedule))):
+        x_0 = estimate(denoise, x, here, index, on_step)
+        if there.sigma == 0:
+            return x_0
+        quotient = shrink(here, there)
+        keep = quotient * there.sigma / here.sigma
+        mean = torch.add(x * keep, x_0, alpha=there.alpha - here.alpha * keep)
+        spread = math.sqrt(1 - quotient**2)
+        if isinstance(variance, LastVariance):
+            x = mean.addcmul_(_learned_std(variance, x, here.sigma * spread, there.sigma * spread), draw(x))
+        else:
+            x = mean.add_(draw(x), alpha=spread * (there.sigma if variance == "small" else here.sigma))
+    return x
 
 
-def _shrink(here: Level, there: Level) -> float:
-    """The quotient of sigma / alpha after and before the step, in [0, 1); exp(-h) of Lu et al. 2022."""
-    return here.alpha * there.sigma / (there.alpha * here.sigma)
-
-
-def _needed(noise_like: NoiseLike | None, sampler: str) -> NoiseLike:
-    if noise_like is None:
-        raise ValueError(f"the sampler {sampler} draws noise at each step; pass noise_like")
-    return noise_like
+def _learned_std(variance: LastVariance, x: Tensor, large: float, small: float) -> Tensor:
+    if variance.v is None:
+        raise ValueError("no learned variance arrived: hand it to Denoiser.denoise of a network that predicts one")
+    v = variance.v[: x.shape[0]].to(x.dtype)  # [B, C, *]
+    return torch.exp(log_variance(v, 2 * math.log(small), 2 * math.log(large)) / 2)
 
 
 def ddim(
@@ -167,17 +150,13 @@ def ddim(
 
     Its Eq. 16 holds for any schedule as std = eta sigma' sqrt(1 - q^2), where q is the quotient of the two levels.
     """
-    if not 0 <= eta <= 1:
-        raise InputError(f"eta is {eta}, but it must lie between 0 (no noise) and 1 (all of the posterior's)")
-    draw = _needed(noise_like, f"ddim with eta {eta:g}") if eta > 0 else None
-    for index, (here, there) in enumerate(pairwise(_levels(ts, schedule))):
-        x_0 = _estimate(denoise, x, here)
-        if on_step is not None:
-            on_step(Step(index, here.t, x, x_0))
+    draw = drawing(noise_like, "ddim with eta above 0", eta)
+    for index, (here, there) in enumerate(pairwise(read_levels(ts, schedule))):
+        x_0 = estimate(denoise, x, here, index, on_step)
         if draw is None or there.sigma == 0:
-            x = _line(x, x_0, here, there)
+            x = line(x, x_0, here, there)
             continue
-        std = eta * there.sigma * math.sqrt(1 - _shrink(here, there) ** 2)
+        std = eta * there.sigma * math.sqrt(1 - shrink(here, there) ** 2)
         x = _noisy_step(x, x_0, here, there, std, draw(x))
     return x
 
@@ -215,7 +194,7 @@ def euler_ancestral(
     eta: float = 1.0,
 ) -> Tensor:
     """Euler to below the next noise level, then fresh noise up to it: in alpha and sigma, DDIM with eta 1."""
-    return ddim(denoise, x, ts, schedule, _needed(noise_like, "euler_ancestral"), on_step, eta=eta)
+    return ddim(denoise, x, ts, schedule, drawing(noise_like, "euler_ancestral", eta), on_step, eta=eta)
 
 
 # Heun leaves sigma / alpha for a step that is longer than this in it (times the new alpha); usual ones stay below 2.
@@ -234,54 +213,26 @@ def heun(
 
     A step out of (nearly) pure noise, where that coordinate is (nearly) infinite, is taken in alpha / sigma instead.
     """
-    for index, (here, there) in enumerate(pairwise(_levels(ts, schedule))):
-        x_0 = _estimate(denoise, x, here)
-        if on_step is not None:
-            on_step(Step(index, here.t, x, x_0))
-        x = _line(x, x_0, here, there)
+    for index, (here, there) in enumerate(pairwise(read_levels(ts, schedule))):
+        x_0 = estimate(denoise, x, here, index, on_step)
+        x = line(x, x_0, here, there)
         if there.sigma == 0:
             return x
-        change = _estimate(denoise, x, there) - x_0
+        change = estimate(denoise, x, there) - x_0
         gain = there.alpha - here.alpha * there.sigma / here.sigma  # how much of x_0 the first-order step added
         too_long = gain * here.sigma > LONGEST_STEP * here.alpha
-        x = torch.add(x, change, alpha=gain / 2 if too_long else gain / (2 * _shrink(here, there)))
+        x = torch.add(x, change, alpha=gain / 2 if too_long else gain / (2 * shrink(here, there)))
     return x
 
 
-def dpmpp_2m(
-    denoise: Denoise,
-    x: Tensor,
-    ts: Tensor,
-    schedule: NoiseSchedule,
-    noise_like: NoiseLike | None = None,
-    on_step: OnStep | None = None,
-) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022b, Alg. 2): order 2 with one estimate a step; the first and the last are DDIM."""
-    levels = _levels(ts, schedule)
-    before: Tensor | None = None
-    for index, (here, there) in enumerate(pairwise(levels)):
-        x_0 = _estimate(denoise, x, here)
-        if on_step is not None:
-            on_step(Step(index, here.t, x, x_0))
-        x = _line(x, _ahead(x_0, before, index, levels), here, there)
-        before = x_0
-    return x
-
-
-def _ahead(x_0: Tensor, before: Tensor | None, index: int, levels: list[Level]) -> Tensor:
-    """x_0 carried on by half a step, linearly in log(alpha / sigma), from its last two estimates."""
-    here, there = levels[index], levels[index + 1]
-    if before is None or there.sigma == 0:
-        return x_0
-    step, step_before = there.log_ratio - here.log_ratio, here.log_ratio - levels[index - 1].log_ratio
-    part = step / (2 * step_before)
-    return torch.lerp(before, x_0, 1 + part)
-
-
-SAMPLERS: dict[str, Sampler] = {
+SAMPLERS: Mapping[str, Sampler] = {
+    "ddpm": ddpm,
     "ddim": ddim,
     "euler": euler,
     "euler_ancestral": euler_ancestral,
     "heun": heun,
     "dpmpp_2m": dpmpp_2m,
+    "dpmpp_2m_sde": dpmpp_2m_sde,
+    "unipc": unipc,
 }
+STOCHASTIC = frozenset({"ddpm", "euler_ancestral", "dpmpp_2m_sde"})  # those that need `noise_like` as they stand

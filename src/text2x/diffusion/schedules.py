@@ -12,6 +12,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from text2x.errors import InputError
+
 SMALLEST = 1e-12  # keeps logarithms and quotients finite at the two ends
 
 
@@ -57,14 +59,13 @@ class Cosine:
     offset: float = 0.0
     smallest_alpha: float = 0.0
 
-    def _angle(self, t: Tensor) -> Tensor:
-        return (t + self.offset) / (1 + self.offset) * (math.pi / 2)
-
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
-        angle = self._angle(t)
+        quarter = (math.pi / 2) / (1 + self.offset)
+        from_data, from_noise = (t + self.offset) * quarter, (1 - t) * quarter
         if self.smallest_alpha > 0:
-            angle = angle.clamp_max(math.acos(self.smallest_alpha))
-        return angle.cos(), angle.sin()
+            from_data = from_data.clamp_max(math.acos(self.smallest_alpha))
+            from_noise = from_noise.clamp_min(math.asin(self.smallest_alpha))
+        return from_noise.sin(), from_data.sin()  # cos(u) as a sine is exactly 0 at t = 1, also in float32
 
     def time_of(self, log_snr: Tensor) -> Tensor:  # noqa: D102
         angle = torch.atan(torch.exp(-log_snr / 2))
@@ -86,6 +87,13 @@ class Betas:
     first: float = 1e-4
     last: float = 0.02
     betas: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = self.betas if self.kind == "table" else (self.first, self.last)
+        if not values or not all(0 < value < 1 for value in values):
+            raise InputError(f"betas {self.kind!r} must lie between 0 and 1, got {values[:8] or 'none'}")
+        if self.num_steps < 1:
+            raise InputError(f"num_steps is {self.num_steps}, but a table of betas has at least 1")
 
     def table(self) -> Tensor:
         """The betas in float64, [N]."""
@@ -123,7 +131,7 @@ class Betas:
 
 @dataclass(frozen=True)
 class Karras:
-    """Noise levels s = sigma / alpha spaced as s(t)^(1/rho) linear (Karras et al. 2022, Eq. 5), made variance preserving.
+    """Noise levels s = sigma / alpha with s(t)^(1/rho) linear (Karras et al. 2022, Eq. 5), made variance preserving.
 
     alpha = 1 / sqrt(1 + s^2), sigma = s / sqrt(1 + s^2), so that x_t stays of unit variance for data of unit variance.
     """
