@@ -179,10 +179,12 @@ def _lines(stream: BinaryIO, source: str, max_bytes: int) -> Iterator[tuple[int,
 class Tokenizer(Protocol):
     """Text to token ids; pad, begin and end are ids of the vocabulary."""
 
-    pad: int
-    begin: int
-    end: int
-
+    @property
+    def pad(self) -> int: ...  # noqa: D102
+    @property
+    def begin(self) -> int: ...  # noqa: D102
+    @property
+    def end(self) -> int: ...  # noqa: D102
     @property
     def vocabulary(self) -> int:
         """The number of ids."""
