@@ -6,6 +6,7 @@ Post-LN transformer of Devlin et al. 2018; pooled as Reimers & Gurevych 2019 do:
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -209,9 +210,7 @@ def _remember(known: dict[str, Any]) -> None:
     """Write aside, then rename; a cache that cannot be written only costs time."""
     target = _hash_file()
     aside = target.with_name(f"{target.name}.{os.getpid()}")
-    try:
+    with contextlib.suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
         aside.write_text(json.dumps(known), "utf-8")
         aside.replace(target)
-    except OSError:
-        aside.unlink(missing_ok=True)
