@@ -23,6 +23,7 @@ from text2x.diffusion.steps import (
     Level,
     NoiseLike,
     OnStep,
+    Step,
     drawing,
     estimate,
     line,
@@ -31,6 +32,22 @@ from text2x.diffusion.steps import (
 )
 from text2x.diffusion.variance import LastVariance, log_variance
 from text2x.errors import InputError
+
+__all__ = [
+    "SAMPLERS",
+    "STOCHASTIC",
+    "Sampler",
+    "Step",
+    "ddim",
+    "ddpm",
+    "dpmpp_2m",
+    "dpmpp_2m_sde",
+    "euler",
+    "euler_ancestral",
+    "heun",
+    "time_grid",
+    "unipc",
+]
 
 
 class Sampler(Protocol):
@@ -51,6 +68,7 @@ class Sampler(Protocol):
 
 GridKind = Literal["uniform", "karras", "log_snr"]
 LARGEST_LEVEL, SMALLEST_LEVEL = 80.0, 0.002  # sigma / alpha, Karras et al. 2022, Table 1
+FIRST_TIME = 0.001  # the first of 1000 training steps: no grid has a level between it and clean data
 RHO = 7.0  # Karras et al. 2022, Table 1
 
 
@@ -64,8 +82,8 @@ def time_grid(
     """[steps + 1] times in float64, falling strictly from `start` to 0.
 
     "uniform" is even in t. "karras" (Karras et al. 2022, Eq. 5) and "log_snr" (Lu et al. 2022) space the noise levels
-    sigma / alpha of `schedule` between its largest, at most 80, and 0.002, and then add 0. `shift` > 1 spends more
-    steps near noise (Esser et al. 2024, Eq. 23).
+    sigma / alpha of `schedule` from the one at `start`, at most 80, to 0.002 or its smallest, and then add 0.
+    `shift` > 1 spends more steps near noise (Esser et al. 2024, Eq. 23).
     """
     if steps < 1:
         raise InputError(f"steps is {steps}, but a sampler needs at least 1")
@@ -84,9 +102,9 @@ def time_grid(
 
 def _level_grid(steps: int, shift: float, kind: GridKind, schedule: NoiseSchedule, start: float) -> Tensor:
     """Times whose noise levels are even in level^(1/7) ("karras") or in log level, then 0."""
-    alpha, sigma = (float(value) for value in schedule(torch.tensor(start, dtype=torch.float64)))
-    high = min(sigma / max(alpha, SMALLEST), LARGEST_LEVEL)
-    low = min(SMALLEST_LEVEL, high / 2)
+    alpha, sigma = schedule(torch.tensor([start, min(FIRST_TIME, start / 2)], dtype=torch.float64))
+    high, least = (sigma / alpha.clamp_min(SMALLEST)).clamp_max(LARGEST_LEVEL).tolist()
+    low = least if high <= SMALLEST_LEVEL else max(least, SMALLEST_LEVEL)
     place = shift_time(torch.linspace(1, 0, steps, dtype=torch.float64), shift) if steps > 1 else torch.ones(1)
     if kind == "karras":
         levels = (low ** (1 / RHO) + place.double() * (high ** (1 / RHO) - low ** (1 / RHO))) ** RHO
