@@ -149,6 +149,20 @@ def test_a_full_cache_forgets_the_prompt_that_was_used_longest_ago(monkeypatch):
     assert text.asked == ["a", "b", "c", "b"]
 
 
+def test_no_prompts_make_an_empty_condition(conditioner):
+    condition = conditioner([])
+    assert condition.context.shape == (0, 16, 384) and condition.vector.shape == (0, 389)
+    condition = trainable()([])
+    assert condition.context.shape == (0, 16, 32) and condition.vector.shape == (0, 32)
+
+
+def test_without_context_no_token_states_are_kept():
+    conditioner = TextConditioner(MiniLMConfig(max_tokens=8, context=False), CountingText())
+    conditioner(["abcdef"])
+    assert conditioner._cache_bytes == 16  # the pooled vector of 4 numbers
+    assert conditioner(["abcdef"]).vector.tolist() == [[1, 1, 1, 1]]
+
+
 def test_precomputing_tells_how_far_it_is():
     seen = []
     conditioner = TextConditioner(MiniLMConfig(max_tokens=8), CountingText())

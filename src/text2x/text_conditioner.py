@@ -153,9 +153,10 @@ class TextConditioner:
                     self._cache.move_to_end(prompt)
                     found[prompt] = self._cache[prompt]
             missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in found]
-            for prompt, value in zip(missing, self.encoder.encode(missing) if missing else [], strict=True):
-                found[prompt] = value
-                self._keep(prompt, value)
+            for prompt, (states, pooled) in zip(missing, self.encoder.encode(missing) if missing else [], strict=True):
+                states = states if self.config.context else states[:0].clone()  # ten times more prompts fit
+                found[prompt] = (states, pooled)
+                self._keep(prompt, found[prompt])
             return [found[prompt] for prompt in prompts]
 
     def _keep(self, prompt: str, value: Encoded) -> None:
@@ -310,10 +311,11 @@ class TrainableTextConditioner(nn.Module):
         """Context [B, max_tokens, D], its mask, vector [B, V] = pooled state, style one-hot, augmentation labels."""
         device = self.transformer.positions.device
         fitted = [fit_tokens(self.tokenizer, prompt, self.config.max_tokens) for prompt in prompts]
-        ids = torch.tensor([each.ids for each in fitted], device=device).reshape(-1, self.config.max_tokens)  # [B, L]
+        ids = torch.tensor([each.ids for each in fitted], dtype=torch.long, device=device)
+        ids = ids.reshape(len(prompts), self.config.max_tokens)  # [B, L]
         lengths = torch.tensor([each.num_tokens for each in fitted], device=device)
         mask = torch.arange(self.config.max_tokens, device=device) < lengths.unsqueeze(1)
-        states, pooled = self.transformer(ids.long(), mask)
+        states, pooled = self.transformer(ids, mask)
         vector = label_vectors(len(prompts), self.config, styles, augmentations).to(device)
         if self.config.vector:
             vector = torch.cat([pooled, vector.to(pooled.dtype)], 1)
