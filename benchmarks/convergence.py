@@ -1,6 +1,6 @@
 """How fast each sampler converges, against a Gaussian mixture whose flow is known exactly: prints the tables of docs/samplers.md.
 
-    python benchmarks/convergence.py
+python benchmarks/convergence.py
 """
 
 from __future__ import annotations
