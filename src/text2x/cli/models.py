@@ -1,0 +1,85 @@
+"""`text2x models` and `text2x samplers`: what there is to choose from."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Annotated, Any
+
+import typer
+
+from text2x.cli.options import Json, model_names, models_folder
+from text2x.cli.terminal import megabytes
+from text2x.library import ModelInfo, info
+from text2x.library import models as all_models
+
+app = typer.Typer(help="List the models, or show one.", invoke_without_command=True)
+
+
+@app.callback()
+def models(context: typer.Context, json: Json = False) -> None:
+    """List the models that are there by name: those of the package, then your own."""
+    if context.invoked_subcommand is not None:
+        return
+    found = all_models(models_folder())
+    if json:
+        typer.echo(json_module.dumps([_values(each) for each in found]))
+        return
+    rows = [(each.name, megabytes(each.num_bytes), each.licence, each.problem or each.summary) for each in found]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    for row in rows:
+        typer.echo(
+            "  ".join([*(value.ljust(width) for value, width in zip(row[:3], widths, strict=True)), row[3]]).rstrip()
+        )
+    if not rows:
+        typer.echo("no models yet; `text2x train debug` makes one in a minute", err=True)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME|DIR", autocompletion=model_names)], json: Json = False
+) -> None:
+    """Show a model's size, licence, recipe and card."""
+    found = info(name, models_folder())
+    if json:
+        typer.echo(json_module.dumps({**_values(found), "recipe": dict(found.recipe), "card": found.card}))
+        return
+    typer.echo(f"{found.name}: {found.problem or found.summary}")
+    typer.echo(f"  folder   {found.folder}\n  size     {megabytes(found.num_bytes)}\n  licence  {found.licence}")
+    for label, value in describe(found.recipe):
+        typer.echo(f"  {label:<8} {value}")
+    if found.card:
+        typer.echo(f"\n{found.card.strip()}")
+
+
+def _values(found: ModelInfo) -> dict[str, Any]:
+    return {
+        "name": found.name, "folder": str(found.folder), "shipped": found.shipped, "bytes": found.num_bytes,
+        "licence": found.licence, "summary": found.summary, "problem": found.problem,
+    }  # fmt: skip
+
+
+def describe(recipe: Any) -> list[tuple[str, str]]:
+    """The recipe in a few lines: what a user of the model has to know."""
+    stages = [stage["recipe"] for stage in recipe.get("stages", []) if isinstance(stage, dict) and "recipe" in stage]
+    stages = stages or ([recipe] if "network" in recipe else [])
+    lines = [
+        ("stage", f"{each.get('name')}: {each['network'].get('type')} at {each.get('size')} pixels") for each in stages
+    ]
+    if stages:
+        styles = (stages[0].get("conditioner") or {}).get("styles") or []
+        defaults = {name: value for name, value in (stages[0].get("sampling") or {}).items() if name != "type"}
+        lines.append(("styles", ", ".join(styles) or "none"))
+        lines.append(
+            ("defaults", ", ".join(f"{name} {value}" for name, value in defaults.items() if value is not None))
+        )
+    return lines
+
+
+def samplers() -> None:
+    """List the samplers by name, for --sampler."""
+    from text2x.diffusion.samplers import SAMPLERS
+
+    width = max(len(name) for name in SAMPLERS)
+    for name, sampler in SAMPLERS.items():
+        what = (sampler.__doc__ or "").strip().split("\n")[0]
+        typer.echo(f"{name.ljust(width)}  {what}".rstrip())

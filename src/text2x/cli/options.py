@@ -1,0 +1,107 @@
+"""Options that several commands share, and those that a request's fields become."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from text2x.errors import InputError
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Threads = Annotated[int | None, typer.Option(metavar="N", help="CPU threads; the pictures are the same with any.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output; all else is standard error.")
+]
+METAVARS = {int: "N", float: "X", str: "TEXT", tuple[float, float]: "LOW HIGH"}
+
+
+def models_folder() -> Path | None:
+    """The folder of the user's own models: TEXT2X_MODELS, or None for the usual one."""
+    value = os.environ.get("TEXT2X_MODELS")
+    return Path(value).expanduser() if value else None
+
+
+def data_folder() -> Path:
+    """The folder of fetched packages and prepared data: TEXT2X_CACHE, or the usual one."""
+    from text2x.data import data_root
+
+    value = os.environ.get("TEXT2X_CACHE")
+    return Path(value).expanduser() if value else data_root()
+
+
+def set_threads(count: int | None) -> None:
+    """Let torch use this many threads; None leaves its choice."""
+    if count is None:
+        return
+    if not 1 <= count <= 1024:
+        raise InputError(f"threads is {count}; it must be from 1 to 1024")
+    import torch
+
+    torch.set_num_threads(count)
+
+
+def model_names(incomplete: str) -> list[str]:
+    """For shell completion."""
+    from text2x.library import models
+
+    return [info.name for info in models(models_folder()) if info.name.startswith(incomplete)]
+
+
+Model = Annotated[
+    str,
+    typer.Option(metavar="NAME|DIR", help="A model's name or folder; see `text2x models`.", autocompletion=model_names),
+]
+
+
+def with_fields(request: type) -> Callable[[C], C]:
+    """Give a command one option for each field of the request that has a flag; they arrive as keyword arguments."""
+
+    def decorate(command: C) -> C:
+        signature = inspect.signature(command, eval_str=True)
+        own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        added = list(field_options(request).values())
+        command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in [*own, *added]}
+        return command
+
+    return decorate
+
+
+def field_options(request: type) -> dict[str, inspect.Parameter]:
+    """The request's fields as parameters of a typer command; None as a default means the model's own."""
+    hints = typing.get_type_hints(request)
+    parameters: dict[str, inspect.Parameter] = {}
+    for field in dataclasses.fields(request):
+        flags = field.metadata["flags"]
+        if not flags[0].startswith("-"):
+            continue  # an argument: each command takes it in its own way
+        kind = next(each for each in (*typing.get_args(hints[field.name]), hints[field.name]) if each is not type(None))
+        option = typer.Option(
+            *flags,
+            help=f"{field.metadata['help']}{_range(field)}",
+            metavar=METAVARS.get(kind),
+            show_default=field.default not in (None, ""),
+        )
+        parameters[field.name] = inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[hints[field.name], option],
+        )
+    return parameters
+
+
+def _range(field: dataclasses.Field[Any]) -> str:
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    if low is None or high >= 2**32:
+        return ""
+    return f" {low} to {high}."

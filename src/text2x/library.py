@@ -1,0 +1,227 @@
+"""Names to generators: shipped models, the user's own and any model folder. Loads torch only when a model is built.
+
+A model folder is {recipe.json, *.safetensors, README.md}. recipe.json names its weight files under "weights", with
+their SHA-256; the folder of a training run, whose weights still change, has averaged ones in averages/ instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from text2x.errors import InputError
+from text2x.requests import Generator, shortened, unknown
+
+MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model folder says about itself, without its weights being read."""
+
+    name: str
+    folder: Path
+    shipped: bool  # with the package; otherwise the user's own
+    num_bytes: int  # of all its files
+    licence: str  # "unknown" if neither the recipe nor the card names one
+    summary: str  # one sentence
+    recipe: Mapping[str, Any]
+    card: str  # README.md
+    problem: str | None = None  # why it cannot be loaded
+
+
+def user_folder() -> Path:
+    """Where the user's own models lie, one folder each."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("text2x", appauthor=False)) / "models"
+
+
+def shipped_folder() -> Path:
+    """Where the models that come with the package lie, one folder each."""
+    return Path(str(importlib.resources.files("text2x"))) / "shipped"
+
+
+def models(folder: Path | None = None) -> list[ModelInfo]:
+    """All models by name: the shipped ones first, then those in `folder` (None: `user_folder()`)."""
+    found: list[ModelInfo] = []
+    for parent, shipped in ((shipped_folder(), True), (folder or user_folder(), False)):
+        children = sorted(parent.iterdir()) if parent.is_dir() else []
+        taken = {info.name for info in found}
+        found += [
+            _info(child, shipped) for child in children if (child / "recipe.json").is_file() and child.name not in taken
+        ]
+    return found
+
+
+def info(name: str | Path, folder: Path | None = None) -> ModelInfo:
+    """What is known of a model by its name or its folder."""
+    known = models(folder)
+    for each in known:
+        if each.name == str(name):
+            return each
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _info(path, shipped=False)
+    text = str(name)
+    if "/" in text or "\\" in text or path.suffix:
+        raise InputError(f"there is no model folder {shortened(text)!r}; `text2x models` lists the models by name")
+    error = unknown("model", text, [each.name for each in known])
+    raise InputError(f"{error}; a folder is named with a slash, as ./{shortened(text)}")
+
+
+def load(name: str | Path, device: str = "auto", folder: Path | None = None) -> Generator:
+    """Build the generator of a model by its name or its folder; `device` is auto, cpu, cuda, cuda:1 or mps."""
+    found = info(name, folder)
+    recipe = read_recipe(found.folder)
+    check_weights(found.folder, recipe)
+    from text2x.generators import build_generator
+
+    place = resolve_device(device)
+    try:
+        return build_generator(recipe, found.folder, place)
+    except (RuntimeError, KeyError) as error:  # what torch raises for weights of another shape or name
+        raise InputError(f"the model in {found.folder} does not fit its recipe: {_first_lines(error)}") from error
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, device: str, changed: int) -> Generator:
+    return load(folder, device)
+
+
+def load_once(name: str | Path, device: str = "auto", folder: Path | None = None) -> Generator:
+    """As `load`, but the last generator is kept and given again until its recipe changes."""
+    found = info(name, folder)
+    recipe = found.folder / "recipe.json"
+    return _loaded(found.folder.resolve(), device, recipe.stat().st_mtime_ns if recipe.is_file() else 0)
+
+
+def resolve_device(device: str) -> str:
+    """The device's name for torch; auto is the first GPU there is, or the CPU."""
+    import torch
+
+    mps = torch.backends.mps.is_available()
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    kind, _, index = device.partition(":")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(mps)}.get(kind, -1)
+    if count < 0 or (index and not index.isdigit()):
+        raise InputError(f"unknown device {shortened(device)!r}; give auto, cpu, cuda, cuda:1 or mps")
+    if int(index or 0) >= count:
+        raise InputError(f"there is no device {device!r} on this machine; leave --device out, or give cpu")
+    return device
+
+
+# The parts of a folder
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """The recipe of a model folder as plain values."""
+    path = folder / "recipe.json"
+    if not folder.is_dir():
+        raise InputError(f"there is no model folder {folder}")
+    if not path.is_file():
+        hint = ", it looks like a diffusers model" if (folder / "model_index.json").is_file() else ""
+        raise InputError(f"{folder} is no text2x model: recipe.json is missing{hint}")
+    try:
+        recipe = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not readable JSON: {_first_lines(error)}; restore or train it again") from error
+    if not isinstance(recipe, dict):
+        raise InputError(f"{path} holds no recipe: an object was expected, got {type(recipe).__name__}")
+    return recipe
+
+
+def check_weights(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Raise InputError unless every weight file is there, whole, and has the hash that the recipe names."""
+    weights = recipe.get("weights") or _weights_of_run(folder)
+    if not isinstance(weights, Mapping) or not weights:
+        raise InputError(f'{folder} has no weights: recipe.json names none under "weights"; train the model first')
+    for name, about in weights.items():
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or "\\" in name or ".." in parts or not name.endswith(".safetensors"):
+            raise InputError(
+                f"{folder / 'recipe.json'} names the weights {name!r}; only .safetensors files inside count"
+            )
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"the model in {folder} lacks the file {name}; copy it there or train the model again")
+        check_safetensors(path)
+        expected = about.get("sha256") if isinstance(about, Mapping) else None
+        if expected is not None:
+            with path.open("rb") as stream:
+                actual = hashlib.file_digest(stream, "sha256").hexdigest()
+            if actual != expected:
+                raise InputError(
+                    f"{path} is not the file its recipe names: SHA-256 is {actual[:12]}..., not {str(expected)[:12]}..."
+                )
+
+
+def _weights_of_run(folder: Path) -> dict[str, Any]:
+    return {f"averages/{path.name}": {} for path in sorted((folder / "averages").glob("*.safetensors"))}
+
+
+def check_safetensors(path: Path) -> None:
+    """Raise InputError unless the header can be read and the file has exactly the bytes that it announces."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if size < 8 or length > MAX_HEADER or length < 2:
+            raise InputError(f"{path} is no safetensors file; copy it again")
+        if 8 + length > size:
+            raise InputError(f"{path} is cut off: {size:,} bytes, its header alone has {length:,}; copy it again")
+        try:
+            header = json.loads(stream.read(length))
+            ends = [each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"]
+            whole = 8 + length + max(ends, default=0)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            raise InputError(f"{path} is no safetensors file: its header is not readable; copy it again") from error
+    if size != whole:
+        what = "is cut off" if size < whole else "is too long"
+        raise InputError(f"{path} {what}: {size:,} bytes instead of {whole:,}; copy it again")
+
+
+def _info(folder: Path, shipped: bool) -> ModelInfo:
+    problem, recipe = None, {}
+    try:
+        recipe = read_recipe(folder)
+    except InputError as error:
+        problem = str(error)
+    readme = folder / "README.md"
+    card = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
+    return ModelInfo(
+        name=folder.resolve().name,
+        folder=folder,
+        shipped=shipped,
+        num_bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+        licence=str(recipe.get("licence") or _front_matter(card, "licen[cs]e") or "unknown"),
+        summary=str(recipe.get("summary") or _first_sentence(card)),
+        recipe=recipe,
+        card=card,
+        problem=problem,
+    )
+
+
+def _front_matter(card: str, key: str) -> str | None:
+    """A value of the block between two lines of three dashes at the top of a card."""
+    block = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
+    line = block and re.search(rf"^{key}:\s*(.+)$", block.group(1), re.MULTILINE)
+    return line.group(1).strip() if line else None
+
+
+def _first_sentence(card: str) -> str:
+    text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+    paragraphs: Sequence[str] = [each.strip() for each in re.split(r"\n\s*\n", text)]
+    plain = next((each for each in paragraphs if each and not each.startswith(("#", "!", "<", "|"))), "")
+    return shortened(re.split(r"(?<=[.!?])\s", plain)[0], 120) if plain else ""
+
+
+def _first_lines(error: BaseException) -> str:
+    return shortened(str(error) or type(error).__name__, 200)
