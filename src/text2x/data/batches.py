@@ -1,4 +1,4 @@
-"""Training batches of an image set: `batch_at(step)` depends on the configuration and the step alone, so resuming needs no state."""
+"""Batches of an image set: `batch_at(step)` depends on configuration and step alone, so resuming needs no state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from text2x.data.drawing import area_mean, to_uint8
+from text2x.data.drawing import shrink
 from text2x.data.imageset import ImageSet, Split
 from text2x.errors import InputError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AUGMENTATIONS = ("mirrored", "right", "down", "larger", "brighter")
+NUM_AUGMENTATIONS = len(AUGMENTATIONS)
 MOST_SHIFT = 1 / 8  # of the side
 MOST_LARGER = 0.15  # in the natural logarithm of the scale
 MOST_BRIGHTER = 0.2
@@ -32,7 +33,7 @@ class BatchConfig:
 
     `size` is the side that pictures are brought to; `crop` cuts windows of that side out of them (for an upsampler; no
     augmentation then but `mirror`). `styles` () means all. `plain_caption` is the share of plain names among the
-    captions. `augment` is the probability of each of AUGMENTATIONS, told to the network so that it does not leak into
+    captions. `augment_probability` is that of each of AUGMENTATIONS, told to the network so that it does not leak into
     samples. `mirror` flips half of the items whose mirror image means the same, untold.
     """
 
@@ -46,11 +47,11 @@ class BatchConfig:
     plain_caption: float = 0.5
     caption_drop: float = 0.1
     style_drop: float = 0.1
-    augment: float = 0.15
+    augment_probability: float = 0.15
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("plain_caption", "caption_drop", "style_drop", "augment"):
+        for name in ("plain_caption", "caption_drop", "style_drop", "augment_probability"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise InputError(f"{name} is {value}; a probability lies between 0 and 1")
@@ -69,7 +70,7 @@ class Batch:
     images: Tensor  # [B, 4, size, size] float32 in [-1, 1], premultiplied RGBA
     captions: tuple[str, ...]
     styles: tuple[str | None, ...]
-    augmentations: Tensor | None  # [B, len(AUGMENTATIONS)], zeros where nothing was done
+    augmentations: Tensor | None  # [B, NUM_AUGMENTATIONS], zeros where nothing was done
     items: Tensor  # [B] int64, indexes into the set
 
 
@@ -97,15 +98,13 @@ class ImageBatches:
         rows = self._rows(step)
         items = [self.image_set.items[index] for index in self.indexes[rows]]
         captions, styles = self._texts(rows, rng)
-        images = self._pictures(rows)
+        images = self._pictures(rows, rng)
         flips = np.array([item.flips for item in items])
         if config.mirror:
             images = _mirrored(images, flips & (rng.random(len(rows)) < 0.5))
-        if config.crop is not None:
-            images = _cropped(images, config.crop, rng)
         pixels = torch.from_numpy(images).float().div_(127.5).sub_(1)
-        labels = torch.zeros(len(rows), len(AUGMENTATIONS))
-        if config.crop is None and config.augment > 0:
+        labels = torch.zeros(len(rows), NUM_AUGMENTATIONS)
+        if config.crop is None and config.augment_probability > 0:
             chosen = _draw_labels(rng, config, flips & (not config.mirror))
             labels = torch.from_numpy(chosen)
             pixels = augmented(pixels, labels)
@@ -125,10 +124,14 @@ class ImageBatches:
             self._orders[epoch] = rng.permutation(self.epoch_size)
         return self._orders[epoch]
 
-    def _pictures(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        if self._images is None:  # the stored size: read from disk, in the order of the file
-            return np.stack([self.image_set.images[index] for index in self.indexes[rows]])
-        return self._images[rows]
+    def _pictures(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
+        stored = self._images is None  # at the size that is wanted: read from disk
+        source = self.image_set.images if self._images is None else self._images
+        pictures = [source[index] for index in (self.indexes[rows] if stored else rows)]
+        if self.config.crop is not None:
+            places = rng.integers(0, self.config.size - self.config.crop + 1, (len(rows), CROP_TRIES, 2))
+            pictures = [_window(*pair, self.config.crop) for pair in zip(pictures, places, strict=True)]
+        return np.stack(pictures)
 
     def _texts(
         self, rows: NDArray[np.int64], rng: np.random.Generator
@@ -175,7 +178,7 @@ def resized(image_set: ImageSet, indexes: NDArray[np.int64], size: int) -> NDArr
     for start in range(0, len(indexes), CHUNK):
         part = indexes[start : start + CHUNK]
         stored = np.stack([image_set.images[index] for index in part])
-        images[start : start + CHUNK] = to_uint8(area_mean(stored.astype(np.float32) / 255, size))
+        images[start : start + CHUNK] = shrink(stored, size)
     return images
 
 
@@ -183,30 +186,28 @@ def _mirrored(images: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np
     return np.where(where[:, None, None, None], images[..., ::-1], images)
 
 
-def _cropped(images: NDArray[np.uint8], crop: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One window of each picture, of a few drawn the first that is not nearly empty (else the last)."""
-    places = rng.integers(0, images.shape[-1] - crop + 1, (len(images), CROP_TRIES, 2))
-    windows: list[NDArray[np.uint8]] = []
-    for image, tries in zip(images, places, strict=True):
-        cut = [image[:, top : top + crop, left : left + crop] for top, left in tries]
-        full = (window for window in cut if (window[3] > 0).mean() >= LEAST_COVER)
-        windows.append(next(full, cut[-1]))
-    return np.stack(windows)
+def _window(image: NDArray[np.uint8], places: NDArray[np.int64], crop: int) -> NDArray[np.uint8]:
+    """The first of the windows at `places` (top, left) that is not nearly empty, else the last."""
+    for top, left in places:
+        window = image[:, top : top + crop, left : left + crop]
+        if np.count_nonzero(window[3]) >= LEAST_COVER * crop * crop:
+            break
+    return window
 
 
 def _draw_labels(rng: np.random.Generator, config: BatchConfig, flips: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """[B, len(AUGMENTATIONS)]: mirrored 0 or 1, the others in [-1, 1] in units of their largest; shifts in whole pixels."""
+    """[B, NUM_AUGMENTATIONS]: mirrored 0 or 1, others in [-1, 1] of their largest; shifts in whole pixels."""
     count = len(flips)
-    on = rng.random((count, len(AUGMENTATIONS))) < config.augment
-    amount = rng.uniform(-1, 1, (count, len(AUGMENTATIONS)))
+    on = rng.random((count, NUM_AUGMENTATIONS)) < config.augment_probability
+    amount = rng.uniform(-1, 1, (count, NUM_AUGMENTATIONS))
     amount[:, 0] = flips
     pixels = config.size * MOST_SHIFT
     amount[:, 1:3] = np.rint(amount[:, 1:3] * pixels) / pixels
-    return np.where(on, amount, 0).astype(np.float32)
+    return (np.where(on, amount, 0) + 0.0).astype(np.float32)  # + 0.0: no negative zeros
 
 
 def augmented(images: Tensor, labels: Tensor) -> Tensor:
-    """Apply labelled changes to pictures [B, 4, H, W] in [-1, 1] (non-leaky augmentation: Karras et al. 2022, appendix F.2)."""
+    """Apply labelled changes to pictures [B, 4, H, W] in [-1, 1] (Karras et al. 2022, appendix F.2)."""
     import torch
     from torch.nn import functional as F
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from text2x.data.drawing import load_table
+from text2x.data.tables import load_table
 
 KEYWORDS = 4  # keywords in one caption
 MARKS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"'})
@@ -36,6 +36,8 @@ def plain_name(label: str) -> str:
     if rest == "facing right":
         return f"{head} {rest}"
     people = " and ".join(filter(None, [", ".join(rest.split(", ")[:-1]), rest.split(", ")[-1]]))
+    if head == "couple with heart":
+        return f"{head}, {people}"
     return f"{head} of {people}" if head in ("family", "kiss") else f"{head} with {people}"
 
 
@@ -47,7 +49,7 @@ def with_article(name: str, group: str = "") -> str:
     if name in words["without_article"] or name in words["mass"] or name[:1].isdigit() and "place" not in name:
         return name
     head = _head(name)
-    if head in words["mass"] or _is_plural(head) or _is_proper(name):
+    if name.endswith(("o'clock", "-thirty")) or head in words["mass"] or _is_plural(head) or _is_proper(name):
         return name
     if group == "symbols" and head not in words["symbols_with_article"]:
         return name
@@ -62,7 +64,7 @@ def article(name: str) -> str:
     if low in words["an"] or low in words["a"]:
         return "an" if low in words["an"] else "a"
     if first.isupper() and len(first) <= 2:  # spelled out: an A, an O, a B
-        return "an" if first[0] in "AEFHILMNORSX" and first not in ("UP",) else "a"
+        return "an" if first[0] in "AEFHILMNORSX" else "a"
     return "an" if low[:1] in tuple("aeiou8") else "a"
 
 
@@ -99,21 +101,20 @@ def captions_for(
     colours: Sequence[str],
     style: str,
 ) -> tuple[str, ...]:
-    """Distinct captions: name, name with article, other names, then with keywords, kind, colours, style and all of them.
+    """Distinct captions: name, name with article, other names, then with keywords, kind, colours, style and all.
 
     `phrase` says in words what kind of thing it is, `style` how it is drawn; either may be empty.
     """
     name = plain_name(label)
     named = with_article(name, group)
-    others = [with_article(other, group) for other in other_names]
     extra = [word for word in keywords if word not in name.lower().split() and word not in other_names]
     first, second = extra[::2][:KEYWORDS], extra[1::2][:KEYWORDS]
     hues = join_words(colours)
-    wordings = [name, named, *others]
+    wordings = [name, named, *other_names]
     wordings += [", ".join([start, *part]) for start, part in ((name, first), (named, second)) if part]
     wordings += [f"{named}, {part}" for part in (phrase, hues, style) if part]
     wordings += [", ".join(filter(None, [name, phrase, hues, style]))]
-    wordings += [", ".join(filter(None, [start, hues, style])) for start in others[:1]]
+    wordings += [", ".join(filter(None, [start, hues, style])) for start in other_names[:1]]
     return tuple(dict.fromkeys(wordings))
 
 

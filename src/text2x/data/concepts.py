@@ -1,15 +1,16 @@
-"""Emoji as emojibase lists them: code points, names, keywords, and the base concept that gender and direction variants share."""
+"""Emoji as emojibase lists them: code points, names, keywords, and the concept that variants of an emoji share."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from text2x.data import captions, packages
-from text2x.data.drawing import load_table
+from text2x.data.tables import load_table
 
 SKIN_TONE = re.compile(r"-(?:light|medium|dark)(?:-skin-tone)?(?=$|-)|-skin-tone")
 
@@ -42,8 +43,10 @@ class Emoji:
 
 def slug(text: str) -> str:
     """Lower-case words joined by dashes, as icon sets name their icons."""
-    text = text.lower().replace("’", "").replace("'", "").replace("ñ", "n").replace("&", "and")
-    return re.sub(r"[^\w]+", "-", text.replace("#", "hash").replace("*", "asterisk")).strip("-_")
+    for sign, word in (("’", ""), ("'", ""), ("&", "and"), ("#", "hash"), ("*", "asterisk")):
+        text = text.replace(sign, word)
+    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 
 
 def without_selectors(code: str) -> str:
@@ -70,7 +73,7 @@ def base_code(code: str) -> str:
 
 
 def read_emojis(tarball: Path) -> tuple[Emoji, ...]:
-    """All emoji of the emojibase package but regional letters and skin tones, in the order of their code points there."""
+    """All emoji of the emojibase package but regional letters and skin tones, in its order."""
     rows = [row for row in packages.read_json(tarball, "en/data.json") if row.get("group", 2) != 2]
     names = packages.read_json(tarball, "meta/groups.json")
     sources = ("emojibase", "github")
@@ -86,7 +89,9 @@ def _emoji(
     label = row["label"]
     group, subgroup = names["groups"][str(row["group"])], names["subgroups"][str(row["subgroup"])]
     base = labels.get(base_code(code), label)
-    others = () if group in ("flags", "symbols") else _other_names(label, row["hexcode"], shortcodes)
+    others = (
+        () if group in ("flags", "symbols") or subgroup == "family" else _other_names(label, row["hexcode"], shortcodes)
+    )
     keywords = tuple(word.lower().translate(captions.MARKS) for word in row.get("tags", ()))
     return Emoji(code, label, slug(base), keywords, others, group, subgroup, flips(label, group, subgroup))
 
@@ -98,13 +103,17 @@ def _other_names(label: str, hexcode: str, shortcodes: Iterable[Mapping[str, Any
         given = table.get(hexcode, [])
         for code in [given] if isinstance(given, str) else given:
             name = code.replace("_", " ").replace("-", " ")
-            if len(name) >= 3 and re.fullmatch(r"[a-z ]+", name) and slug(name) != slug(label):
+            if len(name) >= 3 and re.fullmatch(r"[a-z ]+", name) and _letters(name) != _letters(label):
                 found.append(name)
     return tuple(dict.fromkeys(found))[:3]
 
 
+def _letters(text: str) -> str:
+    return slug(text).replace("-", "")
+
+
 def flips(label: str, group: str, subgroup: str) -> bool:
-    """Whether the mirror image means the same: not so for flags, signs, clocks, and what carries letters or a direction."""
+    """Whether the mirror image means the same: not so for flags, signs, clocks, letters and directions."""
     table = load_table("groups.json")
     if group in table["never_flip_groups"] or subgroup in table["never_flip_subgroups"]:
         return False

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import io
-import json
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from text2x.data.tables import load_table
 from text2x.errors import InputError
 
 RENDER = 256  # smallest side that a drawing is rendered at before it is averaged down
@@ -52,6 +51,18 @@ def area_mean(pixels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return np.matmul(np.matmul(rows, pixels), columns.T)
 
 
+def shrink(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Pictures [N, C, S, S] at another side, by area; whole ratios are summed in integers, which is faster."""
+    before = images.shape[-1]
+    ratio, rest = divmod(before, size)
+    if rest:
+        return to_uint8(area_mean(np.divide(images, 255, dtype=np.float32), size))
+    count, channels = images.shape[:2]
+    rows = images.reshape(count, channels, size, ratio, before).sum(3, dtype=np.uint32)
+    total = functools.reduce(np.add, (rows[..., offset::ratio] for offset in range(ratio)))
+    return ((total + ratio * ratio // 2) // (ratio * ratio)).astype(np.uint8)
+
+
 @functools.lru_cache(maxsize=16)
 def _area_weights(before: int, after: int) -> NDArray[np.float32]:
     """Row i holds how much of each old pixel lies in new pixel i; rows sum to one."""
@@ -69,7 +80,7 @@ def to_uint8(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def main_colours(image: NDArray[np.uint8], most: int = 3, least: float = 0.12) -> tuple[str, ...]:
     """Names of the colours that cover at least the share `least` of the opaque area, the largest first."""
-    pixels = area_mean(image.astype(np.float32) / 255, 32).reshape(4, -1)  # [4, 1024]
+    pixels = area_mean(np.divide(image, 255, dtype=np.float32), 32).reshape(4, -1)  # [4, 1024]
     weight = pixels[3]
     if weight.sum() < 1:
         return ()
@@ -92,11 +103,6 @@ def _colour_anchors() -> tuple[tuple[str, ...], NDArray[np.float64]]:
     pairs = [(name, code) for name, codes in table.items() for code in codes]
     rgb = np.array([[int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)] for _, code in pairs])
     return tuple(name for name, _ in pairs), _to_lab(rgb)
-
-
-def load_table(name: str) -> Any:
-    """A JSON table that is shipped with the package."""
-    return json.loads((resources.files("text2x.data") / "tables" / name).read_text(encoding="utf-8"))
 
 
 def _to_lab(rgb: NDArray[Any]) -> NDArray[np.float64]:

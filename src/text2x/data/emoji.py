@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from text2x.data import concepts, drawing, packages
 from text2x.data.captions import captions_for
 from text2x.data.concepts import Emoji
-from text2x.data.imageset import IMAGES, Item, write_folder, write_index
+from text2x.data.imageset import Item, Report, report, store_images, write_folder, write_index
 from text2x.data.matching import Icon, match
 from text2x.data.packages import Package
+from text2x.data.tables import load_table
 from text2x.errors import InputError
 
 NAME = "emoji"
@@ -102,18 +103,6 @@ NAMES_PACKAGE = Package("emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155
 STYLES: tuple[str, ...] = tuple(source.style for source in SOURCES)
 
 
-@dataclass(frozen=True)
-class Report:
-    """What was prepared: counts, and the icons of each style that no emoji name was found for."""
-
-    folder: Path
-    images: int
-    concepts: int
-    styles: tuple[str, ...]
-    unmatched: Mapping[str, tuple[str, ...]]
-    unreadable: tuple[str, ...]
-
-
 def prepare_emoji(
     folder: Path,
     cache: Path,
@@ -139,29 +128,34 @@ def prepare_emoji(
     unreadable: list[str] = []
 
     def fill(aside: Path) -> None:
-        shape = (len(pairs), 4, size, size)
-        draft = np.lib.format.open_memmap(aside / "draft.npy", mode="w+", dtype=np.uint8, shape=shape)
-        icons = [icon for _, _, icon in pairs]
-        for index, image in enumerate(_draw_all(icons, size, workers)):
-            source, emoji, icon = pairs[index]
-            if image is None or not image[3].any():
-                unreadable.append(f"{source.style}/{icon.name}")
-            else:
-                draft[len(items)] = image
-                items.append(_item(source, emoji, icon, image))
-            if on_progress is not None:
-                on_progress(index + 1, len(pairs))
-        np.save(aside / IMAGES, draft[: len(items)], allow_pickle=False)
-        del draft
-        (aside / "draft.npy").unlink()
+        drawn = _draw_items(pairs, size, workers, unreadable, on_progress)
+        items.extend(store_images(aside, drawn, len(pairs), size))
         write_index(aside, NAME, items, size)
         _write_json(aside / "licences.json", {source.style: _licence(source) for source in sources})
         _write_json(aside / "names.json", concepts.translations(names, emojis))
-        _write_json(aside / "unmatched.json", {"unmatched": unmatched, "unreadable": unreadable})
+        _write_json(aside / "unmatched.json", unmatched)
 
     write_folder(folder, fill)
-    shown = {item.concept for item in items}
-    return Report(folder, len(items), len(shown), tuple(s.style for s in sources), unmatched, tuple(unreadable))
+    return report(folder, items, unreadable=tuple(unreadable), unmatched=unmatched)
+
+
+def _draw_items(
+    pairs: Sequence[tuple[Source, Emoji, Icon]],
+    size: int,
+    workers: int | None,
+    unreadable: list[str],
+    on_progress: OnProgress | None,
+) -> Iterator[tuple[Item, NDArray[np.uint8]] | None]:
+    """Items with their pictures; None for one that shows nothing, which is added to `unreadable`."""
+    images = _draw_all([icon for _, _, icon in pairs], size, workers)
+    for index, ((source, emoji, icon), image) in enumerate(zip(pairs, images, strict=True)):
+        if image is None or not image[3].any():
+            unreadable.append(f"{source.style}/{icon.name}")
+            yield None
+        else:
+            yield _item(source, emoji, icon, image), image
+        if on_progress is not None:
+            on_progress(index + 1, len(pairs))
 
 
 def _check(size: int, styles: Sequence[str]) -> None:
@@ -214,7 +208,7 @@ def _draw(work: tuple[Icon, int]) -> NDArray[np.uint8] | None:
 
 def _item(source: Source, emoji: Emoji, icon: Icon, image: NDArray[np.uint8]) -> Item:
     colours = drawing.main_colours(image)
-    phrase = drawing.load_table("groups.json")["phrases"].get(emoji.subgroup, "")
+    phrase = load_table("groups.json")["phrases"].get(emoji.subgroup, "")
     words = captions_for(emoji.label, emoji.other_names, emoji.keywords, emoji.group, phrase, colours, source.looks)
     key = f"{source.style}/{icon.name}{'-mirrored' if icon.flip else ''}"
     return Item(key, emoji.concept, source.style, words, emoji.group, colours, source.licence, emoji.flips)

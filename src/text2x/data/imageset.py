@@ -1,4 +1,4 @@
-"""A captioned set of pictures on disk: `index.json` (items) and `images.npy` (uint8 [N, 4, size, size], premultiplied RGBA)."""
+"""A captioned set of pictures on disk: `index.json` and `images.npy` (uint8 [N, 4, size, size], premultiplied RGBA)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,12 +26,11 @@ INDEX = "index.json"
 IMAGES = "images.npy"
 UNSEEN_CONCEPTS = 0.10
 UNSEEN_PAIRS = 0.05
-FEWEST_CONCEPTS = 20  # below this, ten per cent is a picture or none: nothing is held out
 
 
 @dataclass(frozen=True)
 class Item:
-    """One picture: `captions[0]` is its plain name, `concept` what it shows, `flips` whether its mirror image means the same."""
+    """One picture: `captions[0]` is its plain name; `flips` says whether its mirror image means the same."""
 
     key: str
     concept: str
@@ -55,6 +54,25 @@ def split_of(concept: str, style: str) -> Split:
     if hash_unit(f"pair:{concept}|{style}") < UNSEEN_PAIRS:
         return "unseen-pairs"
     return "train"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was prepared; `unreadable` names what was left out and why, `unmatched` icons that no name was found for."""
+
+    folder: Path
+    images: int
+    concepts: int
+    styles: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unmatched: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+
+def report(folder: Path, items: Sequence[Item], **more: Any) -> Report:
+    """Count the items that were written to `folder`."""
+    styles = tuple(dict.fromkeys(item.style for item in items))
+    return Report(folder, len(items), len({item.concept for item in items}), styles, **more)
 
 
 class ImageSet:
@@ -87,11 +105,19 @@ class ImageSet:
         return self._splits[name]
 
     def _part(self) -> dict[Split, NDArray[np.int64]]:
-        small = len({item.concept for item in self.items}) < FEWEST_CONCEPTS
-        parts: list[Split] = ["train" if small else split_of(item.concept, item.style) for item in self.items]
-        if len(self.styles) == 1:  # a pair is then a concept: nothing to recombine
-            parts = ["train" if part == "unseen-pairs" else part for part in parts]
-        labels = np.array(parts, dtype=object)
+        """Split by hash; a set of few concepts still trains on one and, if it has two, holds one out."""
+        order = sorted({item.concept for item in self.items}, key=lambda name: hash_unit(f"concept:{name}"))
+        kept = set(order[-1:])
+        held = set(order[:1]) - kept
+
+        def part(item: Item) -> Split:
+            if item.concept in held or item.concept in kept:
+                return "unseen-concepts" if item.concept in held else "train"
+            found = split_of(item.concept, item.style)
+            single = len(self.styles) == 1  # a pair is then a concept: nothing to recombine
+            return "train" if single and found == "unseen-pairs" else found
+
+        labels = np.array([part(item) for item in self.items], dtype=object)
         return {name: np.flatnonzero(labels == name).astype(np.int64) for name in SPLITS}
 
     def save(self, folder: Path) -> None:
@@ -121,13 +147,31 @@ class ImageSet:
 
 
 def _item(values: dict[str, Any]) -> Item:
-    changed = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return Item(**changed)
+    lists = {name: tuple(values[name]) for name in ("captions", "colours")}
+    return Item(**{**values, **lists})
 
 
 def _first_line(error: Exception) -> str:
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def store_images(
+    folder: Path, drawn: Iterable[tuple[Item, NDArray[np.uint8]] | None], most: int, size: int
+) -> list[Item]:
+    """Write pictures to `images.npy` as they come, `most` of them or (where one is None) fewer; returns the items."""
+    shape = (most, 4, size, size)
+    images = np.lib.format.open_memmap(folder / IMAGES, mode="w+", dtype=np.uint8, shape=shape)
+    items: list[Item] = []
+    for each in drawn:
+        if each is not None:
+            images[len(items)] = each[1]
+            items.append(each[0])
+    images.flush()
+    if len(items) < most:
+        np.save(folder / f"fewer-{IMAGES}", images[: len(items)], allow_pickle=False)
+        os.replace(folder / f"fewer-{IMAGES}", folder / IMAGES)
+    return items
 
 
 def write_index(folder: Path, name: str, items: Iterable[Item], size: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from text2x.data.concepts import SKIN_TONE, Emoji, slug
+from text2x.data.tables import load_table
 
 View = tuple[float, float, float, float]
 
@@ -45,7 +46,13 @@ def match(
 
 
 def _likely_names(emoji: Emoji, others: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Slugs of its name, as of today and as older releases of the sets spelt it."""
     yield slug(emoji.label)
+    if emoji.code in (old := load_table("old_names.json")):
+        yield old[emoji.code]
+    if emoji.group == "flags":
+        country = slug(emoji.label.removeprefix("flag: "))
+        yield from (f"flag-for-{country}", f"flag-for-flag-{country}")
     for table in others:
         if emoji.code in table:
             yield table[emoji.code]

