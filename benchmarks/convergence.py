@@ -1,4 +1,4 @@
-"""How fast each sampler converges, against a Gaussian mixture whose flow is known exactly: prints the tables of docs/samplers.md.
+"""How fast each sampler converges, against data whose flow is known exactly: prints the tables of docs/samplers.md.
 
 python benchmarks/convergence.py
 """

@@ -20,6 +20,7 @@ from text2x.diffusion.samplers import (
     dpmpp_2m_sde,
     euler,
     euler_ancestral,
+    heun,
     time_grid,
 )
 from text2x.diffusion.schedules import SCHEDULES, Linear, NoiseSchedule, expand, log_snr
@@ -102,6 +103,18 @@ def test_the_measured_order_of_convergence_is_that_of_the_method(name: str) -> N
 def test_the_order_holds_all_the_way_from_pure_noise_to_data(name: str, kind: Literal["uniform", "log_snr"]) -> None:
     errors = [flow_error(name, time_grid(steps, kind=kind, schedule=LINEAR)) for steps in (40, 80)]
     assert math.log2(errors[0] / errors[1]) > ORDERS[name] - 0.2
+
+
+def test_heun_is_second_order_in_the_step_out_of_pure_noise() -> None:
+    errors = [flow_error("heun", torch.tensor([1.0, 1 - step], dtype=torch.float64)) for step in (0.1, 0.05)]
+    assert math.log2(errors[0] / errors[1]) > 2.7  # an error of one step, so one more than the order
+
+
+def test_heun_does_not_jump_between_pure_noise_and_nearly_pure_noise() -> None:
+    x = torch.linspace(-1.5, 1.5, 9, dtype=torch.float64).unsqueeze(1)
+    grids = [torch.cat([torch.tensor([start], dtype=torch.float64), time_grid(10)[1:]]) for start in (1.0, 1 - 1e-6)]
+    made = [heun(MIXTURE.denoise(LINEAR), x, ts, LINEAR) for ts in grids]
+    torch.testing.assert_close(made[0], made[1], rtol=1e-4, atol=1e-4)
 
 
 # Endpoints: every schedule, parameterisation and sampler
