@@ -58,12 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(None if arguments is None else list(arguments), prog_name="text2x", standalone_mode=False)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        code = code if isinstance(code, int) else 0
     except InputError as error:
         return _failed(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        print("text2x: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush does not complain
         return EXIT_PIPE
@@ -74,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not hasattr(error, "format_message"):  # a ClickException, of whichever click typer brings along
             raise
         return _failed(_usage_message(error))
+    if code == EXIT_INTERRUPTED:
+        print("text2x: interrupted", file=sys.stderr)
+    return code
 
 
 def _failed(message: str) -> int:

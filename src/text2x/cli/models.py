@@ -9,6 +9,7 @@ import typer
 
 from text2x.cli.options import Json, model_names, models_folder
 from text2x.cli.terminal import megabytes
+from text2x.errors import InputError
 from text2x.library import ModelInfo, info
 from text2x.library import models as all_models
 
@@ -40,10 +41,12 @@ def show(
 ) -> None:
     """Show a model's size, licence, recipe and card."""
     found = info(name, models_folder())
+    if found.problem is not None:
+        raise InputError(found.problem)
     if json:
         typer.echo(json_module.dumps({**_values(found), "recipe": dict(found.recipe), "card": found.card}))
         return
-    typer.echo(f"{found.name}: {found.problem or found.summary}")
+    typer.echo(f"{found.name}: {found.summary}")
     typer.echo(f"  folder   {found.folder}\n  size     {megabytes(found.num_bytes)}\n  licence  {found.licence}")
     for label, value in describe(found.recipe):
         typer.echo(f"  {label:<8} {value}")

@@ -9,6 +9,7 @@ import typer
 
 from text2x.cli.options import Device, Threads, data_folder, set_threads
 from text2x.errors import InputError
+from text2x.requests import unknown
 
 RUNS = Path("runs")
 
@@ -53,6 +54,10 @@ def train(
     if recipe is None:
         _list_recipes()
         return
+    from text2x.recipes import RECIPES
+
+    if recipe not in RECIPES:
+        raise unknown("recipe", recipe, RECIPES)
     place = _run_folder(folder or RUNS / recipe, fresh, given=folder is not None)
     changes = [*(settings or []), *([] if steps is None else [f"training.steps={steps}"])]
     set_threads(threads)
