@@ -73,10 +73,12 @@ def _parse(hint: Any, value: Any, where: str) -> Any:
 def _parse_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in arguments:
         return None
-    kinds = [kind for kind in arguments if kind is not type(None)]
+    kinds: list[Any] = [kind for kind in arguments if kind is not type(None)]
     if len(kinds) == 1:
         return _parse(kinds[0], value, where)
-    classes = {kind.__name__: kind for kind in kinds if dataclasses.is_dataclass(kind)}
+    classes: dict[str, Any] = {kind.__name__: kind for kind in kinds if hasattr(kind, "__dataclass_fields__")}
+    if isinstance(value, str) and value in classes:  # a name alone: with its defaults
+        return from_dict(classes[value], {}, where)
     if isinstance(value, Mapping):
         kind = classes.get(str(value.get("type")))
         if kind is None:
@@ -88,7 +90,8 @@ def _parse_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
                 return _parse(kind, value, where)
             except InputError:
                 continue
-    raise InputError(f"{where}: cannot read {value!r} as any of {', '.join(map(str, kinds))}")
+    names = (kind.__name__ if isinstance(kind, type) else str(kind) for kind in kinds)
+    raise InputError(f"{where}: cannot read {value!r} as any of {', '.join(names)}")
 
 
 def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
@@ -98,41 +101,69 @@ def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[An
         return tuple(_parse(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if len(value) != len(arguments):
         raise InputError(f"{where}: expected {len(arguments)} values, got {len(value)}: {value!r}")
-    return tuple(_parse(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(arguments, value)))
+    pairs = zip(arguments, value, strict=True)
+    return tuple(_parse(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(pairs))
 
 
 def _parse_plain(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{where}: the number is too large for a float; at most 1.8e308") from None
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise InputError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value
 
 
 def override(config: T, assignment: str) -> T:
-    """Apply one "field.inner=value" (value in JSON, or a bare word) and return the changed copy."""
+    """Apply one "field.inner=value" and return the changed copy.
+
+    The value is JSON or a bare word; an item of a tuple is named by its number; where a field takes one of several
+    dataclasses, the name of one stands for it with its defaults.
+    """
     path, equals, text = assignment.partition("=")
     if not equals or not path.strip():
         raise InputError(f"cannot read the setting {assignment!r}; write field=value, as in training.steps=100")
+    path = path.strip()
+    return _override(config, type(config), path.split("."), text, path)
+
+
+def _override(config: Any, hint: Any, names: list[str], text: str, path: str) -> Any:
+    """`config`, a value of the annotated type `hint`, with the value at `names` changed."""
+    if not names:
+        return _parse_text(hint, text, path)
+    name, rest = names[0], names[1:]
+    if isinstance(config, tuple) and name.isdecimal() and int(name) < len(config):
+        index = int(name)
+        item = _override(config[index], _item_hint(hint, index), rest, text, path)
+        return (*config[:index], item, *config[index + 1 :])
+    fields = [field.name for field in dataclasses.fields(config)] if dataclasses.is_dataclass(config) else []
+    if name not in fields:
+        inside = ", ".join(fields) or (f"items 0 to {len(config) - 1}" if isinstance(config, tuple) else "no fields")
+        raise InputError(f"unknown setting {path!r}: {type(config).__name__} has {inside}")
+    changed = _override(getattr(config, name), typing.get_type_hints(type(config))[name], rest, text, path)
+    return dataclasses.replace(config, **{name: changed})  # type: ignore[type-var]
+
+
+def _item_hint(hint: Any, index: int) -> Any:
+    """The annotated type of a tuple's item."""
+    options = [hint, *typing.get_args(hint)]  # of a union, the first tuple
+    arguments = next((typing.get_args(each) for each in options if typing.get_origin(each) is tuple), (Any, ...))
+    return arguments[0] if len(arguments) == 2 and arguments[1] is Ellipsis else arguments[index]
+
+
+def _parse_text(hint: Any, text: str, path: str) -> Any:
+    """JSON if it is that and fits, otherwise the text itself: 7 is a number, or a name where a name is expected."""
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
-        value = text
-    return _override(config, path.strip().split("."), value, path.strip())
-
-
-def _override(config: Any, names: list[str], value: Any, path: str) -> Any:
-    fields = [field.name for field in dataclasses.fields(config)] if dataclasses.is_dataclass(config) else []
-    name, rest = names[0], names[1:]
-    if isinstance(config, tuple) and name.isdigit() and int(name) < len(config):
-        changed = list(config)
-        changed[int(name)] = _override(config[int(name)], rest, value, path) if rest else value
-        return tuple(changed)
-    if name not in fields:
-        known = ", ".join(fields) or "nothing"
-        raise InputError(f"unknown setting {path!r}: {type(config).__name__} has {known}")
-    if rest:
-        new = _override(getattr(config, name), rest, value, path)
-    else:
-        new = _parse(typing.get_type_hints(type(config))[name], value, path)
-    return dataclasses.replace(config, **{name: new})
+    except (ValueError, RecursionError):
+        return _parse(hint, text, path)
+    try:
+        return _parse(hint, value, path)
+    except InputError:
+        try:
+            return _parse(hint, text, path)
+        except InputError:
+            pass
+        raise
