@@ -188,11 +188,10 @@ def _mirrored(images: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np
 
 def _window(image: NDArray[np.uint8], places: NDArray[np.int64], crop: int) -> NDArray[np.uint8]:
     """The first of the windows at `places` (top, left) that is not nearly empty, else the last."""
-    for top, left in places:
-        window = image[:, top : top + crop, left : left + crop]
-        if np.count_nonzero(window[3]) >= LEAST_COVER * crop * crop:
-            break
-    return window
+    windows = (image[:, top : top + crop, left : left + crop] for top, left in places[:-1])
+    full = (window for window in windows if np.count_nonzero(window[3]) >= LEAST_COVER * crop * crop)
+    top, left = places[-1]
+    return next(full, image[:, top : top + crop, left : left + crop])
 
 
 def _draw_labels(rng: np.random.Generator, config: BatchConfig, flips: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ def draw_svg(body: str, view: tuple[float, float, float, float], size: int, flip
 
 def premultiply(picture: Image.Image) -> NDArray[np.float32]:
     """A picture of any mode as float32 [4, H, W] in [0, 1], colours multiplied by alpha."""
-    straight = np.asarray(picture.convert("RGBA"), dtype=np.float32) / 255  # [H, W, 4]
+    straight = np.divide(np.asarray(picture.convert("RGBA")), 255, dtype=np.float32)  # [H, W, 4]
     straight = straight.transpose(2, 0, 1).copy()
     straight[:3] *= straight[3:]
     return straight

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from text2x.data import concepts, drawing, packages
 from text2x.data.captions import captions_for
 from text2x.data.concepts import Emoji
-from text2x.data.imageset import Item, Report, report, store_images, write_folder, write_index
+from text2x.data.imageset import Item, Report, check_size, report, store_images, write_folder, write_index
 from text2x.data.matching import Icon, match
 from text2x.data.packages import Package
 from text2x.data.tables import load_table
@@ -24,7 +24,6 @@ from text2x.errors import InputError
 
 NAME = "emoji"
 SIZE = 128
-LARGEST = 1024
 
 OnProgress = Callable[[int, int], None]
 
@@ -159,8 +158,7 @@ def _draw_items(
 
 
 def _check(size: int, styles: Sequence[str]) -> None:
-    if not 8 <= size <= LARGEST:
-        raise InputError(f"size {size} is out of range; stored pictures may have 8 to {LARGEST} px")
+    check_size(size)
     unknown = [style for style in styles if style not in STYLES]
     if unknown or not styles:
         raise InputError(f"unknown style {', '.join(unknown) or '(none)'}; styles are {', '.join(STYLES)}")

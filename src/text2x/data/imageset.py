@@ -24,6 +24,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 FORMAT = 1
 INDEX = "index.json"
 IMAGES = "images.npy"
+SMALLEST, LARGEST = 8, 1024  # side of stored pictures
 UNSEEN_CONCEPTS = 0.10
 UNSEEN_PAIRS = 0.05
 
@@ -174,6 +175,12 @@ def store_images(
     return items
 
 
+def check_size(size: int) -> None:
+    """Refuse a side of stored pictures that makes no sense."""
+    if not SMALLEST <= size <= LARGEST:
+        raise InputError(f"size {size} is out of range; stored pictures may have {SMALLEST} to {LARGEST} px")
+
+
 def write_index(folder: Path, name: str, items: Iterable[Item], size: int) -> None:
     """Write `index.json`, one item a line."""
     lines = ",\n".join(json.dumps(dataclasses.asdict(item), ensure_ascii=False) for item in items)
@@ -184,6 +191,8 @@ def write_index(folder: Path, name: str, items: Iterable[Item], size: int) -> No
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write into a folder beside the target and rename it: whole or not at all, an older one replaced."""
     folder = folder.absolute()
+    if folder.exists() and not (folder / INDEX).is_file() and not _is_empty(folder):
+        raise InputError(f"{folder} exists and is no image set; choose another folder or name")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -205,3 +214,7 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         ) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.iterdir(), None) is None
