@@ -1,8 +1,6 @@
 """Pictures: alpha, rounding, files and their metadata, contact sheets."""
 
 import io
-import os
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import torch
 from PIL import ExifTags, PngImagePlugin
 
 from text2x.errors import InputError
-from text2x.media import Image, colour_of, contact_sheet, parameters_text, read_metadata, write_whole
+from text2x.media import Image, colour_of, contact_sheet, parameters_text, read_metadata
 
 ABOUT = {
     "prompt": 'ein "Apfel" 🍎 सेब', "negative": "blue", "seed": 7, "model": "emoji", "version": "9.9", "steps": 20,
@@ -225,6 +223,13 @@ def test_an_unknown_format_is_an_input_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_picture_that_cannot_be_written_is_an_input_error_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(InputError, match=r"cannot write .*a\.png"):
+        plain(1, 0, 0, 1).save(tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.png"]
+
+
 def test_a_picture_shows_itself_in_a_notebook() -> None:
     image = Image.from_uint8(random_bytes())
     shown = PIL.Image.open(io.BytesIO(image._repr_png_()))
@@ -274,40 +279,6 @@ def test_a_file_that_is_no_single_picture_of_fair_size_is_an_input_error(tmp_pat
     with pytest.raises(InputError) as caught:
         Image.read(tmp_path / "a.png")
     assert "a.png" in str(caught.value) and "\n" not in str(caught.value)
-
-
-# Writing
-
-
-def test_writing_replaces_a_file_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"old")
-    write_whole(path, b"new and longer")
-    assert path.read_bytes() == b"new and longer"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_that_cannot_take_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    with pytest.raises(OSError, match="folder"):
-        write_whole(tmp_path / "a", b"data")
-    with pytest.raises(FileNotFoundError):
-        write_whole(tmp_path / "none" / "a", b"data")
-    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
-
-
-def test_writing_goes_through_a_link_and_keeps_it(tmp_path: Path) -> None:
-    (tmp_path / "real").write_bytes(b"old")
-    (tmp_path / "link").symlink_to(tmp_path / "real")
-    write_whole(tmp_path / "link", b"new")
-    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_bytes() == b"new"
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_device_is_an_error_and_stays_a_device() -> None:
-    with pytest.raises(OSError, match="space"):
-        write_whole(Path("/dev/full"), b"data")
-    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
 
 
 # Contact sheets

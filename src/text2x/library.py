@@ -6,9 +6,7 @@ their SHA-256; the folder of a training run, whose weights still change, has ave
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from text2x.errors import InputError
+from text2x.files import check_tensors, file_hash, read_json
 from text2x.requests import Generator, shortened, unknown
-
-MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 
 
 @dataclass(frozen=True)
@@ -130,10 +127,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         hint = ", it looks like a diffusers model" if (folder / "model_index.json").is_file() else ""
         raise InputError(f"{folder} is no text2x model: recipe.json is missing{hint}")
-    try:
-        recipe = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not readable JSON: {_first_lines(error)}; restore or train it again") from error
+    recipe = read_json(path)
     if not isinstance(recipe, dict):
         raise InputError(f"{path} holds no recipe: an object was expected, got {type(recipe).__name__}")
     return recipe
@@ -153,39 +147,15 @@ def check_weights(folder: Path, recipe: Mapping[str, Any]) -> None:
         path = folder / name
         if not path.is_file():
             raise InputError(f"the model in {folder} lacks the file {name}; copy it there or train the model again")
-        check_safetensors(path)
+        check_tensors(path)
         expected = about.get("sha256") if isinstance(about, Mapping) else None
-        if expected is not None:
-            with path.open("rb") as stream:
-                actual = hashlib.file_digest(stream, "sha256").hexdigest()
-            if actual != expected:
-                raise InputError(
-                    f"{path} is not the file its recipe names: SHA-256 is {actual[:12]}..., not {str(expected)[:12]}..."
-                )
+        if expected is not None and (actual := file_hash(path)) != expected:
+            hashes = f"SHA-256 is {actual[:12]}..., not {str(expected)[:12]}..."
+            raise InputError(f"{path} is not the file its recipe names: {hashes}; copy it again")
 
 
 def _weights_of_run(folder: Path) -> dict[str, Any]:
     return {f"averages/{path.name}": {} for path in sorted((folder / "averages").glob("*.safetensors"))}
-
-
-def check_safetensors(path: Path) -> None:
-    """Raise InputError unless the header can be read and the file has exactly the bytes that it announces."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if size < 8 or length > MAX_HEADER or length < 2:
-            raise InputError(f"{path} is no safetensors file; copy it again")
-        if 8 + length > size:
-            raise InputError(f"{path} is cut off: {size:,} bytes, its header alone has {length:,}; copy it again")
-        try:
-            header = json.loads(stream.read(length))
-            ends = [each["data_offsets"][1] for name, each in header.items() if name != "__metadata__"]
-            whole = 8 + length + max(ends, default=0)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            raise InputError(f"{path} is no safetensors file: its header is not readable; copy it again") from error
-    if size != whole:
-        what = "is cut off" if size < whole else "is too long"
-        raise InputError(f"{path} {what}: {size:,} bytes instead of {whole:,}; copy it again")
 
 
 def _info(folder: Path, shipped: bool) -> ModelInfo:

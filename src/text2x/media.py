@@ -9,8 +9,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
-import secrets
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,6 +21,7 @@ import PIL.Image
 from PIL import ExifTags, ImageColor, ImageDraw, ImageFont, ImageOps, PngImagePlugin
 
 from text2x.errors import InputError
+from text2x.files import write_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +147,7 @@ class Image:
         path = Path(path)
         if path.suffix.lower().removeprefix(".") not in FORMATS:
             raise InputError(f"cannot tell the format of {path}; end the name in .png, .webp or .jpg")
-        write_whole(path, self.encode(path.suffix, metadata, background))
+        write_bytes(path, self.encode(path.suffix, metadata, background))
 
     @classmethod
     def read(cls, path: str | Path) -> Image:
@@ -166,27 +165,6 @@ class Image:
 
     def _repr_png_(self) -> bytes:
         return self.encode("png")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write aside and rename, so that the file appears whole or not at all; into a pipe or a device directly."""
-    target = Path(os.path.realpath(path))  # through links, which stay
-    if target.exists() and not target.is_file() and not target.is_dir():
-        with open(target, "wb", buffering=0) as stream:
-            stream.write(data)
-        return
-    if target.is_dir():
-        raise IsADirectoryError(21, "it is a folder", str(path))
-    aside = target.with_name(f".{target.name[:50]}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        with open(aside, "xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(aside, target)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def _opened(path: str | Path) -> PIL.Image.Image:

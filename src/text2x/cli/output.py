@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from text2x.errors import InputError
+from text2x.files import write_bytes
 
 FOLDER = Path("out")  # where pictures go that have been given no place
 SUFFIXES = ("png", "webp", "jpg", "jpeg")
@@ -118,15 +119,8 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write the whole file or none; InputError says why it could not be."""
-    from text2x.media import write_whole
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"cannot write {path}: {reason}; give another place with -o") from error
+    """Write the whole file or none, through links; InputError says why it could not be."""
+    write_bytes(Path(os.path.realpath(path)) if path.is_symlink() else path, data)
 
 
 def write_stream(where: Destination, data: bytes) -> str:
@@ -137,5 +131,9 @@ def write_stream(where: Destination, data: bytes) -> str:
         sys.stdout.buffer.flush()
         return STANDARD_OUTPUT
     path = where.folder / where.name
-    write(path, data)
+    try:
+        with path.open("wb", buffering=0) as stream:  # a device cannot be renamed into place
+            stream.write(data)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}; give another place with -o") from error
     return str(path)
