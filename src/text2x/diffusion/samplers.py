@@ -93,10 +93,10 @@ def time_grid(
         raise InputError(f"start is {start}, but it must be above 0 and at most 1, which is pure noise")
     if kind == "uniform":
         return shift_time(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift) * start
-    if schedule is None:
-        raise InputError(f"the time grid {kind!r} needs the noise schedule whose levels it spaces")
     if kind not in ("karras", "log_snr"):
         raise InputError(f"unknown time grid {kind!r}; choose uniform, karras or log_snr")
+    if schedule is None:
+        raise InputError(f"the time grid {kind!r} needs the noise schedule whose levels it spaces")
     return _level_grid(steps, shift, kind, schedule, start)
 
 
@@ -151,7 +151,8 @@ def _learned_std(variance: LastVariance, x: Tensor, large: float, small: float) 
     if variance.v is None:
         raise ValueError("no learned variance arrived: hand it to Denoiser.denoise of a network that predicts one")
     v = variance.v[: x.shape[0]].to(x.dtype)  # [B, C, *]
-    return torch.exp(log_variance(v, 2 * math.log(small), 2 * math.log(large)) / 2)
+    below, above = (2 * math.log(max(std, SMALLEST)) for std in (small, large))
+    return torch.exp(log_variance(v, below, above) / 2)
 
 
 def ddim(
