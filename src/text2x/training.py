@@ -1,0 +1,255 @@
+"""The training loop: everything random in a step is a function of (seed, step), so a run resumes bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from text2x.checkpoints import Checkpoints, State
+from text2x.config import to_dict
+from text2x.errors import InputError
+from text2x.files import write_json
+from text2x.nn.averaging import Averages
+from text2x.optimizers import build_optimizers, clip_gradients, learning_rate, set_learning_rate
+from text2x.training_config import TrainingConfig
+from text2x.training_log import TrainingLog, TrainingProgress, draw_curves
+
+Objective = Callable[[Any, torch.Generator], dict[str, Tensor]]  # batch, random numbers -> losses; "loss" is minimised
+Evaluate = Callable[[nn.Module], dict[str, float]]  # module with averaged weights -> "held_out", "held_out/..."
+Sample = Callable[[nn.Module, int, Path], None]  # module with averaged weights, step, folder to write a sheet into
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run, or a part of it, ended."""
+
+    step: int
+    reason: Literal["finished", "interrupted", "early stop"]
+    losses: dict[str, float]
+    folder: Path
+
+    def __str__(self) -> str:
+        if self.reason == "interrupted":
+            return f"stopped at step {self.step}; the same command goes on from here"
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
+        why = "finished" if self.reason == "finished" else "stopped early, the held-out loss no longer improves,"
+        return f"{why} at step {self.step}: {losses}; {self.folder}"
+
+
+class Trainer:
+    """Trains a module, on the device where it is, into a folder; goes on from the folder's newest checkpoint.
+
+    `objective` uses `trainable` and gets the batch of the step; `batch_at` is a pure function of the step. `recipe` is
+    a config dataclass, saved as recipe.json; a run that is gone on with must have the same one.
+    """
+
+    def __init__(
+        self,
+        trainable: nn.Module,
+        objective: Objective,
+        batch_at: Callable[[int], Any],
+        config: TrainingConfig,
+        folder: Path,
+        evaluate: Evaluate | None = None,
+        sample: Sample | None = None,
+        recipe: Any | None = None,
+    ) -> None:
+        self.trainable, self.objective, self.config, self.folder = trainable, objective, config, Path(folder)
+        self.evaluate, self.sample, self.recipe = evaluate, sample, recipe
+        self.device = next(trainable.parameters()).device
+        self.parameters = [value for value in trainable.parameters() if value.requires_grad]
+        self.optimizers = build_optimizers(trainable, config)
+        self.averages = Averages(trainable, config.averages or (0.0,))  # 0: the weights as they are
+        self.averaged = copy.deepcopy(trainable).eval().requires_grad_(False)
+        known = {"training": to_dict(config), "recipe": {**(to_dict(recipe) if recipe else {}), "training": None}}
+        self.checkpoints = Checkpoints(self.folder, trainable, self.optimizers, self.averages, known)
+        self.batch_at = Ahead(batch_at) if self.device.type == "cuda" else batch_at
+        self.bfloat16 = {"auto": has_fast_bfloat16(self.device), "bfloat16": True, "float32": False}[config.precision]
+        self.stopping = False
+
+    def fit(self) -> Outcome:
+        """Train until the last step, an early stop, Ctrl-C or SIGTERM; the end is saved as a checkpoint."""
+        found = self.checkpoints.load()
+        self.state, notes = found or (State(), [])
+        if self.recipe is not None:
+            write_json(self.folder / "recipe.json", to_dict(self.recipe))
+        self.log = TrainingLog(self.folder / "log.jsonl", self.state.log_bytes)
+        self.progress = TrainingProgress(self.config.steps, self.state.step, self.config.batch_size)
+        self.log.write(self.state.step, {"begin": self._about(), "changed": notes})
+        for note in notes:
+            self.progress.tell(note)
+        if self.config.compile == "on" or (self.config.compile == "auto" and self.device.type == "cuda"):
+            self.trainable.compile()
+        try:
+            with stop_signals(self._stop):
+                reason = self._loop()
+            self.log.write(self.state.step, {"end": reason})
+            if note := draw_curves(self.log.path, self.folder / "curves.png"):
+                self.log.write(self.state.step, {"note": note})
+        finally:
+            self.log.close()
+            self.progress.close()
+        return Outcome(self.state.step, reason, dict(self.state.losses), self.folder)
+
+    def _loop(self) -> Literal["finished", "interrupted", "early stop"]:
+        saved, self.began = time.monotonic(), time.monotonic() - self.state.seconds
+        while True:
+            if not self.stopping:
+                self._look()
+            early = 0 < self.config.patience <= self.state.without_improvement
+            over = early or self.stopping or self.state.step >= self.config.steps
+            if over or time.monotonic() - saved >= self.config.checkpoint_seconds:
+                self._save()
+                saved = time.monotonic()
+            if over:
+                return "early stop" if early else "interrupted" if self.state.step < self.config.steps else "finished"
+            self._step()
+
+    def _step(self) -> None:
+        state, config = self.state, self.config
+        rate = learning_rate(state.step, config)
+        set_learning_rate(self.optimizers, rate)
+        self.trainable.train()
+        torch.manual_seed(seed_of(config.seed, state.step, "layers"))
+        rng = torch.Generator().manual_seed(seed_of(config.seed, state.step, "objective"))
+        with self._precision():
+            losses = self.objective(self.batch_at(state.step), rng)
+        losses["loss"].backward()
+        norm = clip_gradients(self.parameters, config.max_grad_norm)
+        values = dict(
+            zip(losses, torch.stack([each.detach().float() for each in losses.values()]).tolist(), strict=True)
+        )
+        if not math.isfinite(values["loss"]) or not math.isfinite(norm):
+            raise InputError(
+                f"the loss is {values['loss']} and the gradient's norm {norm} at step {state.step}; the last checkpoint"
+                " is whole; lower training.learning_rate or training.max_grad_norm and begin in another folder"
+            )
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        state.step += 1
+        if state.step % config.average_every == 0:
+            self.averages.update(state.step, config.average_every)
+        self._tell(values, norm, rate)
+
+    def _tell(self, losses: dict[str, float], norm: float, rate: float) -> None:
+        """A line in the log with the means since the last one, and the bar."""
+        state, config = self.state, self.config
+        state.losses = losses
+        for name, value in {"count": 1.0, **losses, "grad_norm": norm}.items():
+            state.sums[name] = state.sums.get(name, 0.0) + value
+        state.seconds = time.monotonic() - self.began
+        if state.step % config.log_every == 0 or state.step == config.steps:
+            count = state.sums.pop("count")
+            means = {name: value / count for name, value in state.sums.items()}
+            speed = state.step * config.batch_size / state.seconds
+            about = {"learning_rate": rate, "samples_per_second": speed, "seconds": state.seconds}
+            self.log.write(state.step, {**means, **about})
+            state.sums = {}
+        self.progress.advance(state.step, losses["loss"])
+
+    def _look(self) -> None:
+        """Evaluate and draw samples with averaged weights where the step asks for it."""
+        state, config = self.state, self.config
+        if self.evaluate and _due(state.step, config.evaluate_every, config.steps) and state.evaluated < state.step:
+            state.evaluated = state.step
+            state.without_improvement += 1
+            for decay in self.averages.values:
+                with torch.no_grad(), self._precision():
+                    values = self.evaluate(self._average(decay))
+                self.log.write(state.step, {"average": str(decay), **values})
+                held_out = values.get("held_out", math.inf)
+                self.progress.tell(f"step {state.step:,}: held-out loss {held_out:.4g} (average {decay})")
+                if held_out < state.best.get(str(decay), math.inf):
+                    state.best[str(decay)], state.without_improvement = held_out, 0
+                    self.checkpoints.save_best(str(decay))
+        if self.sample and _due(state.step, config.sample_every, config.steps) and state.sampled < state.step:
+            state.sampled = state.step
+            with torch.no_grad():
+                self.sample(self._average(next(iter(self.averages.values))), state.step, self.folder / "samples")
+
+    def _average(self, decay: float) -> nn.Module:
+        self.averaged.load_state_dict(self.averages.state(decay))
+        return self.averaged
+
+    def _save(self) -> None:
+        self.state.log_bytes = self.log.num_bytes()
+        self.checkpoints.save(self.state)
+
+    def _stop(self) -> None:
+        self.stopping = True
+        self.progress.tell("stopping after this step; once more stops at once, without saving")
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def _about(self) -> dict[str, Any]:
+        precision = "bfloat16" if self.bfloat16 else "float32"
+        return {"device": str(self.device), "precision": precision, "threads": torch.get_num_threads()}
+
+
+class Ahead:
+    """`batch_at` with the next step's batch made in a thread meanwhile; the batches are the same."""
+
+    def __init__(self, batch_at: Callable[[int], Any]) -> None:
+        self.make = batch_at
+        self.thread = ThreadPoolExecutor(1)
+        self.next: tuple[int, Future[Any]] | None = None
+
+    def __call__(self, step: int) -> Any:
+        """The batch of a step."""
+        ready = self.next[1].result() if self.next and self.next[0] == step else self.make(step)
+        self.next = (step + 1, self.thread.submit(self.make, step + 1))
+        return ready
+
+
+def seed_of(seed: int, step: int, stream: str) -> int:
+    """A seed of 63 bits for one stream of random numbers of one step."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {step} {stream}".encode(), digest_size=8).digest(), "big") >> 1
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether products in bfloat16 are faster than in float32: on a GPU since Ampere, on a CPU with AMX or AVX-512."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    capable = torch.cpu.get_capabilities()
+    return bool(capable.get("avx512_bf16") or capable.get("amx_bf16"))
+
+
+@contextmanager
+def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Within the block the first SIGINT or SIGTERM calls `stop`, the next one ends the program as usual."""
+    kinds = (signal.SIGINT, signal.SIGTERM)
+
+    def first(number: int, frame: Any) -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+        stop()
+
+    try:
+        before = {kind: signal.signal(kind, first) for kind in kinds}
+    except ValueError:  # not in the main thread, where no signal arrives
+        before = {}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return every > 0 and step > 0 and (step % every == 0 or step == last)
