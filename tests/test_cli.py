@@ -498,3 +498,41 @@ def test_progress_is_one_line_in_a_terminal_and_silent_elsewhere() -> None:
 
 def test_durations_are_written_as_a_person_reads_them() -> None:
     assert [seconds(value) for value in (0.123, 12.34, 125)] == ["0.12 s", "12.3 s", "2 min 05 s"]
+
+
+# Data
+
+
+def test_a_folder_of_pictures_is_prepared_and_listed_and_what_is_unreadable_is_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for name in ("apple", "pear"):
+        paint(name, 0, 16).save(tmp_path / "mine" / f"{name}.png")
+        (tmp_path / "mine" / f"{name}.txt").write_text(f"a {name}\n")
+    (tmp_path / "mine" / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "mine" / "bad.txt").write_text("a plum\n")
+    code, printed, errors = run("data", "prepare", "folder", "mine", "--name", "fruit", "--size", 16)
+    assert code == 0
+    assert printed.startswith(f"{tmp_path / '.cache' / 'fruit'}\n2 pictures of 2 concepts in 1 style, 1 left out, in ")
+    assert len(errors.splitlines()) == 1 and "bad.png" in errors
+    _, printed, _ = run("data")
+    assert "fruit" in printed and str(tmp_path / ".cache" / "fruit") in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["emoji", "--fit", "crop"], "--fit means nothing for emoji"),
+        (["folder", "mine", "--style", "noto"], "--style means nothing for folder"),
+        (["folder", "mine", "--fit", "bend"], "pad or crop"),
+        (["folder", "none"], "none is no folder"),
+        (["folder", "mine", "--size", "2"], "size 2"),
+        (["folder", "mine", "--name", "../x"], "'../x'"),
+        (["folder", "mine"], "no usable picture"),
+    ],
+)
+def test_data_that_cannot_be_prepared_is_one_line(run: Run, tmp_path: Path, arguments: list[str], named: str) -> None:
+    (tmp_path / "mine").mkdir()
+    code, printed, errors = run("data", "prepare", *arguments)
+    assert (code, printed) == (2, "")
+    assert named in errors and errors.count("\n") == 1
+    assert not (tmp_path / ".cache").exists() or not files_in(tmp_path / ".cache")

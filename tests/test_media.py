@@ -307,6 +307,17 @@ def test_labels_are_written_below_the_tiles_and_long_ones_stay_within() -> None:
     assert not ink[:, :4].any() and not ink[:, -4:].any()
 
 
+def test_letters_that_the_font_lacks_are_left_out_and_a_label_of_nothing_else_is_a_number() -> None:
+    image = plain(1, 1, 1, 1, size=64)
+
+    def drawn(label: str) -> np.ndarray:
+        return contact_sheet([image], labels=[label]).to_uint8()
+
+    assert np.array_equal(drawn("a सेब b"), drawn("a b"))
+    assert np.array_equal(drawn("सेब"), drawn("no. 1"))
+    assert not np.array_equal(drawn("a b"), drawn("a c"))
+
+
 def test_checkers_show_what_is_transparent() -> None:
     sheet = contact_sheet([plain(0, 0, 0, 0, size=32)], background="checkerboard", scale=1).to_uint8()
     assert {tuple(pixel[:3]) for pixel in sheet.reshape(-1, 4).tolist()} == {(255, 255, 255), (232, 232, 232)}

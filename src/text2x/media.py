@@ -262,7 +262,7 @@ CHECKERS = ((255, 255, 255), (232, 232, 232))
 def contact_sheet(
     images: Sequence[Image],
     columns: int | None = None,  # None: about square
-    labels: Sequence[str] | None = None,  # one an image, below it
+    labels: Sequence[str] | None = None,  # one an image, below it; a number where the font lacks its letters
     background: str = "white",  # of a tile: a colour, or "checkerboard", which shows what is transparent
     scale: int | None = None,  # None: so that a tile has 128 pixels or more
 ) -> Image:
@@ -277,7 +277,8 @@ def contact_sheet(
     tile, gap = largest * scale, max(4, largest * scale // 16)
     font = ImageFont.load_default(max(11, tile // 11))
     line = _line_height(font)
-    wrapped = [_wrap(label, font, tile) for label in labels or ()]
+    legible = [_legible(label, font) or f"no. {number}" for number, label in enumerate(labels or (), start=1)]
+    wrapped = [_wrap(label, font, tile) for label in legible]
     below = line * max((len(lines) for lines in wrapped), default=0) + (gap // 2 if wrapped else 0)
     rows = math.ceil(len(images) / columns)
     page = PIL.Image.new("RGB", (columns * (tile + gap) + gap, rows * (tile + below + gap) + gap), "white")
@@ -306,6 +307,12 @@ def _tile_background(name: str, tile: int) -> PIL.Image.Image:
     rows, columns = np.indices((tile, tile)) // side
     squares = np.array(CHECKERS, dtype=np.uint8)[(rows + columns) % 2]  # [tile, tile, 3]
     return PIL.Image.fromarray(squares, "RGB")
+
+
+def _legible(label: str, font: Any) -> str:
+    """What the font can draw of the label; it has Latin letters and little else."""
+    missing = bytes(font.getmask("\uffff"))
+    return " ".join("".join(each for each in label if each.isspace() or bytes(font.getmask(each)) != missing).split())
 
 
 def _wrap(label: str, font: Any, width: int, most: int = 2) -> list[str]:

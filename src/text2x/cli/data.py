@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from text2x.cli.options import data_folder
-from text2x.cli.terminal import BarLine, seconds, warn
+from text2x.cli.terminal import BarLine, counted, seconds, warn
 from text2x.errors import InputError
 from text2x.requests import unknown
 
+if TYPE_CHECKING:
+    from text2x.data.imageset import Report
+
 app = typer.Typer(help="List the data sets, or prepare one to train on.", invoke_without_command=True)
+MOST_LEFT_OUT = 20  # pictures that are named one by one
 FOLDER = "folder"  # what a user's own folder of pictures is called in place of a data set's name
 
 
@@ -40,13 +43,16 @@ def data(context: typer.Context) -> None:
 def prepare(
     source: Annotated[str, typer.Argument(metavar="NAME|folder", help="A data set's name, or the word folder.")],
     pictures: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="For folder: where the pictures and captions are.")
+        Path | None, typer.Argument(metavar="DIR", help="For folder: where the pictures and captions are.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What the result is called; for folder: DIR's name otherwise.")
+        str | None, typer.Option(metavar="NAME", help="What the result is called; otherwise as the source.")
     ] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="Side of the stored pictures in pixels.")] = None,
-    style: Annotated[list[str] | None, typer.Option(help="Only this style; may be given several times.")] = None,
+    fit: Annotated[
+        str | None, typer.Option(metavar="pad|crop", help="For folder: how pictures become square; pad otherwise.")
+    ] = None,
+    style: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this style; may be repeated.")] = None,
     packages: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take the packages from here instead of fetching them.")
     ] = None,
@@ -56,39 +62,42 @@ def prepare(
     Captions of a folder are NAME.txt beside NAME.png, or a table (CSV or JSON lines) of file names and captions.
     """
     from text2x.data import DATASETS, dataset_folder, package_cache
+    from text2x.data.folder import prepare_folder
 
-    root = data_folder()
-    line = BarLine("drawing" if source != FOLDER else "reading")
-    begin = time.perf_counter()
+    if source != FOLDER and source not in DATASETS:
+        raise unknown("data set", source, [*DATASETS, FOLDER])
+    is_folder, root = source == FOLDER, data_folder()
+    options = {"fit": fit} if is_folder else {"styles": style, "packages_folder": packages}
+    other = {"--style": style, "--packages": packages} if is_folder else {"--fit": fit, "DIR": pictures}
+    for flag, value in other.items():
+        if value is not None:
+            raise InputError(f"{flag} means nothing for {source}; leave it out")
+    if is_folder and pictures is None:
+        raise InputError("say where the pictures are: text2x data prepare folder DIR --name NAME")
+    given = {key: value for key, value in {"size": size, **options}.items() if value is not None}
+    begin, line = time.perf_counter(), BarLine("reading" if is_folder else "drawing")
     try:
-        if source == FOLDER:
-            if pictures is None:
-                raise InputError("say where the pictures are: text2x data prepare folder DIR")
-            report = _prepare_folder(pictures, name, size, root, line)
-        elif source not in DATASETS:
-            raise unknown("data set", source, [*DATASETS, FOLDER])
+        if pictures is not None:
+            target = dataset_folder(name or pictures.resolve().name, root)
+            report = prepare_folder(pictures, target, on_progress=line, **given)
         else:
-            options = {"size": size, "styles": style, "packages_folder": packages, "on_progress": line}
-            given = {key: value for key, value in options.items() if value is not None}
             target = dataset_folder(name or source, root)
-            report = DATASETS[source].prepare(target, package_cache(root), **given)
+            report = DATASETS[source].prepare(target, package_cache(root), on_progress=line, **given)
     finally:
         line.clear()
     _print_report(report, time.perf_counter() - begin)
 
 
-def _prepare_folder(pictures: Path, name: str | None, size: int | None, root: Path, line: Callable[..., None]) -> Any:
-    from text2x.data import dataset_folder
-    from text2x.data.folder import prepare_folder
-
-    target = dataset_folder(name or pictures.resolve().name, root)
-    return prepare_folder(pictures, target, **({} if size is None else {"size": size}), on_progress=line)
-
-
-def _print_report(report: Any, took: float) -> None:
+def _print_report(report: Report, took: float) -> None:
     """Where the set is, how much there is, and what could not be used."""
-    for unreadable in report.unreadable:
-        warn(f"left out: {unreadable}")
+    left_out = [f"left out {each}" for each in report.unreadable]
+    more = [f"left out {len(left_out) - MOST_LEFT_OUT:,} more"] if len(left_out) > MOST_LEFT_OUT else []
+    for warning in (*report.warnings, *left_out[:MOST_LEFT_OUT], *more):
+        warn(warning)
     typer.echo(report.folder)
-    counts = f"{report.images} pictures of {report.concepts} concepts in {len(report.styles)} styles"
-    typer.echo(f"{counts}, {len(report.unreadable)} left out, in {seconds(took)}")
+    parts = [
+        counted(report.images, "picture"),
+        counted(report.concepts, "concept"),
+        counted(len(report.styles), "style"),
+    ]
+    typer.echo(f"{parts[0]} of {parts[1]} in {parts[2]}, {len(left_out):,} left out, in {seconds(took)}")

@@ -15,7 +15,7 @@ import typer
 
 from text2x.cli import output as out
 from text2x.cli.options import Device, Json, Model, Threads, models_folder, set_threads, with_fields
-from text2x.cli.terminal import ProgressLine, TerminalPreview, one_line, seconds, warn
+from text2x.cli.terminal import ProgressLine, TerminalPreview, counted, one_line, seconds, warn
 from text2x.errors import InputError
 from text2x.library import info, load
 from text2x.requests import ImageRequest, Progress
@@ -241,7 +241,6 @@ def _report(done: _Done, grid: Path | None, to_stderr: bool) -> None:
     if grid is not None:
         typer.echo(one_line(str(grid)), err=to_stderr)
     media = done.results[0].media
-    pictures = "1 picture" if len(done.files) == 1 else f"{len(done.files)} pictures"
     size = f"{media.width} x {media.height} pixels"
     loading = f"{seconds(done.timings['total'])}, {seconds(done.timings['load'])} of it loading"
-    typer.echo(f"{pictures} of {size} by {done.model} in {loading}", err=to_stderr)
+    typer.echo(f"{counted(len(done.files), 'picture')} of {size} by {done.model} in {loading}", err=to_stderr)

@@ -33,6 +33,11 @@ def seconds(value: float) -> str:
     return f"{int(value) // 60} min {int(value) % 60:02d} s"
 
 
+def counted(number: int, noun: str) -> str:
+    """1 picture, 2 pictures."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def megabytes(num_bytes: int) -> str:
     """A size as a person reads it, in MiB."""
     return f"{num_bytes / 2**20:.1f} MiB"
