@@ -35,6 +35,14 @@ def test_the_condition_of_a_prompt_does_not_depend_on_its_batch(conditioner):
         assert torch.equal(alone.vector[0], many.vector[i])
 
 
+def test_a_training_loops_bfloat16_does_not_reach_the_frozen_encoder(conditioner):
+    with torch.autocast("cpu", torch.bfloat16):
+        trained_with = build_conditioner(conditioner.config)(PROMPTS)
+    asked_with = build_conditioner(conditioner.config)(PROMPTS)
+    assert torch.equal(trained_with.context, asked_with.context)
+    assert torch.equal(trained_with.vector, asked_with.vector)
+
+
 def test_shapes_match_the_sizes_that_a_recipe_reads(conditioner):
     condition = conditioner(PROMPTS)
     assert condition.context.shape == (7, 16, conditioner.context_width) == (7, 16, 384)

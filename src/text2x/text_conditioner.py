@@ -153,7 +153,10 @@ class TextConditioner:
                     self._cache.move_to_end(prompt)
                     found[prompt] = self._cache[prompt]
             missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in found]
-            for prompt, (states, pooled) in zip(missing, self.encoder.encode(missing) if missing else [], strict=True):
+            # A training loop's bfloat16 would make what is kept depend on the batch that it was first seen in.
+            with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+                encoded = self.encoder.encode(missing) if missing else []
+            for prompt, (states, pooled) in zip(missing, encoded, strict=True):
                 states = states if self.config.context else states[:0].clone()  # ten times more prompts fit
                 found[prompt] = (states, pooled)
                 self._keep(prompt, found[prompt])
