@@ -109,6 +109,23 @@ def test_several_pictures_are_numbered_and_each_has_the_next_seed(run: Run, tmp_
     assert Path("alone.png").read_bytes() == Path("out/apple-2.png").read_bytes()
 
 
+def test_many_pictures_are_written_while_the_rest_is_made(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tiring(Painter):
+        def generate(self, request: ImageRequest, on_step: OnStep | None = None) -> list[Result]:
+            if request.seed == 16:
+                raise KeyboardInterrupt
+            return super().generate(request)
+
+    _, printed, _ = run("image", "apple", "-n", 20, "--seed", 0, "--size", 8)
+    assert re.findall(r"seed (\d+)", printed) == [str(seed) for seed in range(20)]
+    monkeypatch.setattr(text2x.cli.image, "load", lambda *_: Tiring())
+    code, _, _ = run("image", "apple", "-n", 20, "--seed", 0, "--size", 8, "-o", "new/")
+    assert code == 130 and len(files_in(tmp_path / "new")) == 16
+    assert Path("new/apple-16.png").read_bytes() == Path("out/apple-16.png").read_bytes()
+
+
 def test_another_picture_of_the_same_prompt_takes_a_free_number_and_the_same_one_its_old_name(
     run: Run, tmp_path: Path
 ) -> None:
@@ -427,6 +444,7 @@ def process(*arguments: str, **options: object) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload]
 
 
+@pytest.mark.medium
 def test_help_and_version_come_quickly_from_a_process() -> None:
     times = []
     for _ in range(3):
@@ -444,12 +462,14 @@ def test_errors_of_a_process_have_exit_code_2_and_no_traceback() -> None:
     assert done.stderr == "text2x: size is 0; it must be a whole number from 8 to 4096\n"
 
 
+@pytest.mark.medium
 def test_a_closed_pipe_is_quiet() -> None:
     command = f"{sys.executable} -m text2x image --help | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
 
 
+@pytest.mark.medium
 def test_completion_of_a_shell_is_offered() -> None:
     done = process(
         env={**os.environ, "_TEXT2X_COMPLETE": "complete_bash", "COMP_WORDS": "text2x im", "COMP_CWORD": "1"}
@@ -493,6 +513,11 @@ def test_progress_is_one_line_in_a_terminal_and_silent_elsewhere() -> None:
         line.clear()
     assert file.getvalue() == ""
     assert "picture 2 of 4, base 5/10" in terminal.getvalue() and "base 10/10" in terminal.getvalue()
+    terminal_line = ProgressLine(4, terminal)
+    terminal_line.before = 3
+    terminal_line(Progress(1, 1, "base", (0,), list))
+    assert "picture 4 of 4" in terminal.getvalue()
+    terminal_line.clear()
     assert "\n" not in terminal.getvalue() and terminal.getvalue().endswith("\x1b[K")
 
 

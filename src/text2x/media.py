@@ -46,7 +46,7 @@ class Image:
         if pixels.ndim != 3 or pixels.shape[0] not in (3, 4) or 0 in pixels.shape:
             raise ValueError(f"an image is [4, H, W] or [3, H, W], got {list(pixels.shape)}")
         if not np.isfinite(pixels).all():
-            raise ValueError("the image holds values that are not finite")
+            raise InputError("the picture holds values that are not finite; lower the guidance or take more steps")
         if pixels.shape[0] == 3:
             pixels = np.concatenate([pixels, np.ones_like(pixels[:1])])
         pixels.flags.writeable = False

@@ -24,6 +24,8 @@ from text2x.text import Prompt, read_prompt_file, read_prompts, slug
 if TYPE_CHECKING:
     from text2x.requests import Generator, Result
 
+TOGETHER = 16  # pictures of a prompt that are made before the first of them is written
+
 Prompts = Annotated[
     list[str] | None,
     typer.Argument(metavar="PROMPT...", help="What the picture shows, in quotes; unquoted words make one prompt."),
@@ -112,14 +114,13 @@ def image(
     try:
         generator = _load(model, device, threads, line, done)
         for request in requests:
-            results = _generate(
-                generator, request, line, out.preview(where, slug(request.prompt)) if preview else None, done
-            )
-            for result in results:
-                data = result.media.encode(
-                    where.format, None if no_metadata else _metadata(result, request, done.model)
-                )
-                done.add(result, request.prompt, _write(where, request.prompt, count > 1, data, done))
+            shown_at = out.preview(where, slug(request.prompt)) if preview else None
+            for part in _parts(request):
+                line.before = len(done.files)
+                for result in _generate(generator, part, line, shown_at, done):
+                    about = None if no_metadata else _metadata(result, request, done.model)
+                    data = result.media.encode(where.format, about)
+                    done.add(result, request.prompt, _write(where, request.prompt, count > 1, data, done))
     finally:
         line.clear()
     if sheet is not None:
@@ -157,6 +158,14 @@ def _requests(prompts: list[Prompt], fields: Mapping[str, Any]) -> tuple[list[Im
     return requests, list(dict.fromkeys(warnings))
 
 
+def _parts(request: ImageRequest) -> Iterator[ImageRequest]:
+    """The request in pieces of which each is written before the next is made; the pictures are the same."""
+    assert request.seed is not None
+    for start in range(0, request.count, TOGETHER):
+        count = min(TOGETHER, request.count - start)
+        yield dataclasses.replace(request, count=count, seed=request.seed + start)
+
+
 def _load(model: str, device: str, threads: int | None, line: ProgressLine, done: _Done) -> Generator:
     line.message(f"loading {one_line(model)}")
     with done.timed("load"):
@@ -172,7 +181,7 @@ def _generate(
     """The request's results, with the estimates shown on the way if a preview is wanted."""
     if preview_path is None:
         with done.timed("generate"):
-            return generator.generate(request, line)
+            return generator.generate(request, line if line.shown else None)
     terminal = TerminalPreview() if line.shown else None
 
     def show(progress: Progress) -> None:

@@ -48,6 +48,7 @@ class ProgressLine:
 
     def __init__(self, count: int, stream: TextIO | None = None) -> None:
         self.count = count
+        self.before = 0  # pictures that were made before this request
         self.stream = stream or sys.stderr
         self.shown = self.stream.isatty()
         self.last = 0.0
@@ -58,7 +59,7 @@ class ProgressLine:
         if not self.shown or (now - self.last < 0.05 and progress.step < progress.steps):
             return
         self.last = now
-        first, last = progress.items[0] + 1, progress.items[-1] + 1
+        first, last = (self.before + item + 1 for item in (progress.items[0], progress.items[-1]))
         which = f"{first}" if first == last else f"{first} to {last}"
         picture = f"picture {which} of {self.count}, " if self.count > 1 else ""
         done = f"{progress.stage} {progress.step}/{progress.steps}"
@@ -121,10 +122,6 @@ class TerminalPreview:
         self.stream.write(up + "\n".join(line + "\x1b[K" for line in lines) + "\n\x1b[K")
         self.stream.flush()
         self.rows = len(lines)
-
-    def done(self) -> None:
-        """Leave the picture where it is and begin below it."""
-        self.rows = 0
 
 
 def half_blocks(image: Image, columns: int = 48) -> list[str]:

@@ -12,6 +12,7 @@ from text2x.errors import InputError
 from text2x.requests import unknown
 
 RUNS = Path("runs")
+INTERRUPTED = 130  # as a shell reports SIGINT
 
 
 def _recipe_names(incomplete: str) -> list[str]:
@@ -65,8 +66,9 @@ def train(
     from text2x.recipes.running import train as run
 
     outcome = run(recipe, data, changes, place, resolve_device(device), data_folder())
-    if outcome is not None:
-        typer.echo(outcome)
+    typer.echo(outcome)
+    if outcome.reason == "interrupted":
+        raise typer.Exit(INTERRUPTED)
 
 
 def _list_recipes() -> None:
