@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from text2x.errors import InputError
 from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json, written_aside
 from text2x.nn.averaging import Averages
 from text2x.optimizers import load_optimizer_state, optimizer_state
-from text2x.weights import Packing, pack, unpack
+from text2x.weights import Packing, pack, put_weights
 
 FORMAT = 1  # of a checkpoint
 KEPT = 2  # checkpoints; a broken newest one leaves the one before
@@ -67,18 +66,16 @@ class Checkpoints:
         """Write a checkpoint of the present weights, then drop all but the last two."""
         parent = self.folder / "checkpoints"
         final = parent / f"step-{state.step:07d}"
+        aside = parent / f".writing-{state.step:07d}"
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
-        except OSError as error:
-            raise InputError(f"cannot write to {parent}: {error.strerror}") from error
-        try:
+            for left_by_a_killed_run in parent.glob(".writing-*"):
+                shutil.rmtree(left_by_a_killed_run)
+            aside.mkdir(parents=True)
             hashes = {name: save_tensors(aside / name, tensors) for name, tensors in self._tensors()}
             about = {"format": FORMAT, "config": dict(self.config), "files": hashes, "state": vars(state)}
             write_json(aside / "state.json", about)
             if final.exists():
                 shutil.rmtree(final)
-            aside.chmod(0o755)
             aside.replace(final)
         except OSError as error:
             raise InputError(f"cannot write the checkpoint {final}: {error.strerror}") from error
@@ -107,9 +104,9 @@ class Checkpoints:
             raise InputError(f"no checkpoint in {self.folder} can be read; delete the folder to begin anew")
         return None
 
-    def save_best(self, name: str) -> None:
-        """Keep the present averages of this name as the best so far."""
-        save_tensors(self.folder / f"best-{name}.safetensors", self.averages.state(float(name)))
+    def save_best(self, decay: float) -> None:
+        """Keep the present averages of this decay as the best so far."""
+        save_tensors(self.folder / f"best-{decay}.safetensors", self.averages.state(decay))
 
     def _tensors(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
         yield MODEL, self.module.state_dict()
@@ -141,8 +138,10 @@ def _all(folder: Path) -> list[Path]:
 
 def _read(place: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
     about = read_json(place / "state.json")
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise InputError(f"{place} has format {about.get('format') if isinstance(about, dict) else None}, not {FORMAT}")
+    if not isinstance(about, dict) or not {"format", "config", "files", "state"} <= about.keys():
+        raise InputError(f"{place / 'state.json'} is not the state of a training run")
+    if about["format"] != FORMAT:
+        raise InputError(f"{place} has format {about['format']}; this version of text2x reads {FORMAT}")
     return about, {name: load_tensors(place / name, sha256) for name, sha256 in about["files"].items()}
 
 
@@ -170,27 +169,6 @@ def compare_configs(saved: Any, wanted: Any, path: str = "") -> list[str]:
     return notes
 
 
-def load_weights(module: nn.Module, path: Path, sha256: str | None = None) -> None:
-    """Give a module the weights in a file, packed or plain; a missing, foreign or misshapen one raises InputError."""
-    put_weights(module, unpack(load_tensors(path, sha256)), path)
-
-
-def put_weights(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Copy tensors into a module of the same names and shapes; `path` is where they came from, for the message."""
-    own = module.state_dict()
-    missing = [name for name in own if name not in tensors]
-    foreign = [name for name in tensors if name not in own]
-    if missing:
-        raise InputError(f"{path} lacks {_some(missing)}; it is not of this network")
-    if foreign:
-        raise InputError(f"{path} has {_some(foreign)}, which this network has not")
-    for name, value in own.items():
-        if tensors[name].shape != value.shape:
-            shapes = f"{list(tensors[name].shape)}, this network's is {list(value.shape)}"
-            raise InputError(f"{path}: {name} has the shape {shapes}")
-    module.load_state_dict(dict(tensors))
-
-
 def export(folder: Path, which: str, path: Path, packing: Packing = "float16") -> str:
     """Write averaged weights of a run for shipping and return the file's SHA-256.
 
@@ -211,7 +189,3 @@ def _average(folder: Path, which: str) -> Path:
         known = ", ".join(sorted(each.stem for each in (folder / "averages").glob("*.safetensors")))
         raise InputError(f"{folder} has no average {which!r}; it has {known or 'none: train it first'}")
     return path
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""`shapes`: coloured circles, squares, triangles and rings drawn by a formula; for trying things without any download."""
+"""`shapes`: coloured circles, squares, triangles and the like, drawn by a formula: for trying things with no download."""
 
 from __future__ import annotations
 

@@ -1,0 +1,67 @@
+"""Known regions for training: random masks [B, 1, H, W], 1 = known, and the channels that tell a network of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def known_channels(images: Tensor, mask: Tensor) -> Tensor:
+    """The known part of the images (0 elsewhere) and the mask, [B, C + 1, H, W]; mask [B, 1, H, W], 1 = known."""
+    return torch.cat([images * mask, mask], dim=1)
+
+
+def unknown_channels(images: Tensor) -> Tensor:
+    """The channels that say that nothing is known."""
+    return images.new_zeros(images.shape[0], images.shape[1] + 1, *images.shape[2:])
+
+
+def random_masks(count: int, size: int, rng: torch.Generator) -> Tensor:
+    """[count, 1, size, size] masks of boxes, half planes, frames (to paint outwards) and brush strokes, 1 = known.
+
+    Suvorov et al. 2021 (LaMa, Sec. 2.3) found wide masks to matter; most of a picture is unknown here more often
+    than not.
+    """
+    kinds = torch.randint(4, (count,), generator=rng).tolist()
+    draw = (_box_hole, _half_plane, _frame, _strokes)
+    return torch.stack([draw[kind](size, rng) for kind in kinds])[:, None]
+
+
+def _box(size: int, rng: torch.Generator, smallest: float, largest: float) -> tuple[slice, slice]:
+    sides = (smallest + (largest - smallest) * torch.rand(2, generator=rng)) * size
+    starts = torch.rand(2, generator=rng) * (size - sides)
+    rows, columns = ((int(start), int(start + side + 0.5)) for start, side in zip(starts, sides, strict=True))
+    return slice(*rows), slice(*columns)
+
+
+def _box_hole(size: int, rng: torch.Generator) -> Tensor:
+    mask = torch.ones(size, size)
+    mask[_box(size, rng, 0.3, 0.9)] = 0
+    return mask
+
+
+def _frame(size: int, rng: torch.Generator) -> Tensor:
+    mask = torch.zeros(size, size)
+    mask[_box(size, rng, 0.3, 0.8)] = 1
+    return mask
+
+
+def _half_plane(size: int, rng: torch.Generator) -> Tensor:
+    angle, offset = torch.rand(2, generator=rng)
+    grid = torch.linspace(-1, 1, size)
+    direction = 2 * torch.pi * angle
+    along = grid[:, None] * torch.sin(direction) + grid[None, :] * torch.cos(direction)
+    return (along > (offset - 0.5)).float()
+
+
+def _strokes(size: int, rng: torch.Generator) -> Tensor:
+    grid = torch.linspace(0, 1, size)
+    known = torch.ones(size, size, dtype=torch.bool)
+    for _ in range(int(torch.randint(1, 4, (1,), generator=rng))):
+        ends = torch.rand(4, generator=rng)
+        width = 0.06 + 0.12 * torch.rand(1, generator=rng)
+        along = torch.linspace(0, 1, 2 * size)[:, None, None]
+        rows = torch.lerp(ends[0], ends[1], along) - grid[None, :, None]
+        columns = torch.lerp(ends[2], ends[3], along) - grid[None, None, :]
+        known &= ((rows**2 + columns**2) > width**2).all(0)
+    return known.float()

@@ -1,0 +1,137 @@
+"""A recipe: the configs of network, conditioner, schedule, data and training that make one model; saved as JSON.
+
+A model is a list of stages, each a recipe and its weights: a base that reads the prompt, then upsamplers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from text2x.config import from_dict, to_dict
+from text2x.data.batches import BatchConfig
+from text2x.diffusion.denoiser import Denoiser, TimeDistribution
+from text2x.diffusion.parameterizations import PARAMETERIZATIONS
+from text2x.diffusion.schedules import Betas, Cosine, Karras, Linear
+from text2x.networks.dit import DiT, DiTConfig
+from text2x.networks.unet import UNet, UNetConfig
+from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
+from text2x.training_config import TrainingConfig
+
+FORMAT = 1  # of a model's recipe.json
+
+
+@dataclass(frozen=True)
+class DenoisingConfig:
+    """How the denoising loss is taken."""
+
+    times: TimeDistribution = TimeDistribution()
+    weighting: Literal["uniform", "velocity", "min_snr"] = "uniform"
+    mask_probability: float = 0.0  # share of batches in which a part of each picture is known
+    evaluation_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)  # noise levels of the held-out loss
+
+
+@dataclass(frozen=True)
+class LowResolution:
+    """The picture that an upsampler starts from: smaller, and corrupted in training so that small faults are forgiven.
+
+    Noise of level s is added as sqrt(1 - s^2) x + s noise, s uniform in [0, largest_noise]; the network is told s
+    (Saharia et al. 2022, Imagen, Sec. 2.4: noise conditioning augmentation).
+    """
+
+    factor: int = 2
+    largest_noise: float = 0.4
+    sampling_noise: float = 0.1  # s when sampling
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """What is used where a request leaves it open."""
+
+    sampler: str = "dpmpp_2m"
+    steps: int = 25
+    guidance: float = 3.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    shift: float = 1.0
+    style: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that makes a stage, but its weights."""
+
+    name: str
+    summary: str
+    size: int  # pixels a side that it is trained at
+    network: UNetConfig | DiTConfig
+    conditioner: MiniLMConfig | None
+    data: BatchConfig
+    training: TrainingConfig
+    schedule: Linear | Cosine | Betas | Karras = Linear()
+    parameterization: Literal["epsilon", "x_0", "v", "velocity"] = "x_0"
+    objective: DenoisingConfig = DenoisingConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    low_resolution: LowResolution | None = None
+    data_set: str = "emoji"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A weight file of a model folder; the hash is checked when it is read."""
+
+    sha256: str
+    dtype: str  # "float16", "int8" with scales, "float32"
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A recipe and the name of its weight file in the model's folder."""
+
+    recipe: Recipe
+    weights: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: what recipe.json in its folder says."""
+
+    name: str
+    summary: str
+    licence: str
+    stages: tuple[Stage, ...]
+    weights: Mapping[str, WeightFile] = field(default_factory=dict)
+    size: int = 64  # pixels a side, when the request leaves it open
+    format: int = FORMAT
+    attribution: tuple[str, ...] = ()  # one line a source whose licence asks for it
+
+
+def model_from_dict(values: Mapping[str, Any]) -> Model:
+    """The model that a recipe.json describes; a recipe alone, as a training run saves it, is not one."""
+    return from_dict(Model, values, where="recipe.json")
+
+
+def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
+    """The recipe that a training run saved."""
+    return from_dict(Recipe, values, where="recipe.json")
+
+
+def recipe_to_dict(value: Recipe | Model) -> dict[str, Any]:
+    """Plain JSON values."""
+    return to_dict(value)
+
+
+def build_network(recipe: Recipe) -> UNet | DiT:
+    """The network with fresh weights, from torch's current random state."""
+    return UNet(recipe.network) if isinstance(recipe.network, UNetConfig) else DiT(recipe.network)
+
+
+def build_denoiser(recipe: Recipe, network: Any) -> Denoiser:
+    """The network read as an estimate of x_0."""
+    return Denoiser(network, recipe.schedule, PARAMETERIZATIONS[recipe.parameterization])
+
+
+def build_text(recipe: Recipe) -> TextConditioner | None:
+    """The frozen text encoder, or None for a stage that reads no prompt."""
+    return None if recipe.conditioner is None else build_conditioner(recipe.conditioner)

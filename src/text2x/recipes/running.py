@@ -1,0 +1,154 @@
+"""Runs a recipe: data, text, network, objective and trainer put together, with held-out loss and sample sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from text2x.config import override
+from text2x.data import load as load_data
+from text2x.data.batches import Batch, ImageBatches
+from text2x.data.imageset import ImageSet
+from text2x.data.shapes import shapes
+from text2x.diffusion.samplers import SAMPLERS, time_grid
+from text2x.generators import DiffusionGenerator, TrainedStage, clamped
+from text2x.masks import unknown_channels
+from text2x.media import Image, contact_sheet
+from text2x.objectives import Denoising, shrink, upsampling_condition
+from text2x.recipe import Model, Recipe, Stage, build_denoiser, build_network, build_text
+from text2x.recipes import RECIPES
+from text2x.requests import ImageRequest, unknown
+from text2x.text_conditioner import TextConditioner
+from text2x.training import Outcome, Trainer
+from text2x.weights import load_weights
+
+HELD_OUT_BATCHES = 4
+SHEET_ITEMS = 24
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with its data and its text encoder; makes what a trainer needs."""
+
+    recipe: Recipe
+    images: ImageSet
+    text: TextConditioner | None
+    network: nn.Module
+    objective: Denoising
+    batches: ImageBatches
+    held_out: tuple[Batch, ...]
+    device: str
+
+    def evaluate(self, network: nn.Module) -> dict[str, float]:
+        """The held-out loss by noise level, on concepts that are not trained on."""
+        objective = self._objective(network)
+        return objective.held_out(self.held_out, seed=self.recipe.training.seed)
+
+    def sample(self, network: nn.Module, step: int, folder: Path) -> None:
+        """Write a sheet of the same prompts and seeds each time."""
+        reads_prompts = self.recipe.low_resolution is None
+        sheet = self._prompt_sheet(network) if reads_prompts else self._upsampling_sheet(network)
+        folder.mkdir(parents=True, exist_ok=True)
+        sheet.save(folder / f"step-{step:07d}.png")
+
+    def _objective(self, network: nn.Module) -> Denoising:
+        denoiser = build_denoiser(self.recipe, network)
+        return Denoising(denoiser, self.text, self.recipe.objective, self.recipe.low_resolution, self.device)
+
+    def _prompt_sheet(self, network: nn.Module) -> Image:
+        stage = TrainedStage(self.recipe, build_denoiser(self.recipe, network), self.text)
+        stages = (Stage(self.recipe, "weights"),)
+        model = Model(self.recipe.name, self.recipe.summary, "none", stages, size=self.recipe.size)
+        generator = DiffusionGenerator(model, (stage,), self.device)
+        styles = generator.styles[:2] or (None,)
+        tiles, labels = [], []
+        for position, prompt in enumerate(self.sheet_prompts()):
+            for style in styles:
+                request = ImageRequest(prompt, seed=position, style=style)
+                tiles.append(generator.generate(request)[0].media)
+                labels.append(prompt if style is None else f"{prompt}, {style}")
+        return contact_sheet(tiles, columns=8, labels=labels, scale=max(1, 96 // self.recipe.size))
+
+    def sheet_prompts(self) -> list[str]:
+        """Plain names spread over the training part, the same ones each time."""
+        names = list(dict.fromkeys(self.images.items[i].captions[0] for i in self.images.split("train")))
+        every = max(1, len(names) // SHEET_ITEMS)
+        return names[::every][:SHEET_ITEMS]
+
+    @torch.no_grad()
+    def _upsampling_sheet(self, network: nn.Module) -> Image:
+        """For held-out pictures: the small one, the network's one, the real one."""
+        low, defaults = self.recipe.low_resolution, self.recipe.sampling
+        assert low is not None
+        real = self.held_out[0].images[:SHEET_ITEMS]
+        rng = torch.Generator().manual_seed(0)
+        small = shrink(real, low.factor)
+        noise = torch.randn(small.shape, generator=rng)
+        level = torch.full((len(real),), low.sampling_noise)
+        condition = upsampling_condition(small, level, noise, unknown_channels(real), low.factor).to(self.device)
+        denoise = clamped(build_denoiser(self.recipe, network).denoise(condition))
+        x = torch.randn(real.shape, generator=rng).to(self.device)
+        made = SAMPLERS[defaults.sampler](denoise, x, time_grid(defaults.steps), self.recipe.schedule)
+        tiles = [Image(each).resize(real.shape[-1]) for trio in zip(small, made, real, strict=True) for each in trio]
+        return contact_sheet(tiles, columns=9, scale=max(1, 96 // real.shape[-1]))
+
+
+def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> Recipe:
+    """A recipe by name with "field=value" settings applied; unknown names and fields raise InputError."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    recipe = RECIPES[name]()
+    for setting in settings:
+        recipe = override(recipe, setting)
+    batch = recipe.training.batch_size
+    recipe = replace(recipe, data=replace(recipe.data, batch_size=batch, seed=recipe.training.seed))
+    return recipe if data is None else replace(recipe, data_set=data)
+
+
+def prepare_run(recipe: Recipe, device: str = "cpu", data_root: Path | None = None) -> Run:
+    """Load the data and the text encoder, and make the network from the recipe's seed."""
+    images = shapes() if recipe.data_set == "shapes" else load_data(recipe.data_set, root=data_root)
+    text = build_text(recipe)
+    torch.manual_seed(recipe.training.seed)
+    network = build_network(recipe).to(device)
+    denoiser = build_denoiser(recipe, network)
+    objective = Denoising(denoiser, text, recipe.objective, recipe.low_resolution, device)
+    batches = ImageBatches(images, recipe.data)
+    plain = replace(recipe.data, split="unseen-concepts", caption_drop=0.0, style_drop=0.0, augment_probability=0.0)
+    held_out = ImageBatches(images, plain)
+    held = tuple(held_out.batch_at(step) for step in range(HELD_OUT_BATCHES))
+    return Run(recipe, images, text, network, objective, batches, held, device)
+
+
+def train(
+    name: str,
+    data: str | None = None,
+    settings: Sequence[str] = (),
+    folder: Path | None = None,
+    device: str = "cpu",
+    data_root: Path | None = None,
+    start: Path | None = None,
+) -> Outcome:
+    """Train a recipe into a folder, going on from the checkpoint that is there.
+
+    `start` is a weight file, as a run's averages or a shipped model's, to begin from where there is no checkpoint yet.
+    """
+    recipe = recipe_for(name, settings, data)
+    run = prepare_run(recipe, device, data_root)
+    if start is not None:
+        load_weights(run.network, start)
+    trainer = Trainer(
+        run.network,
+        run.objective,
+        run.batches.batch_at,
+        recipe.training,
+        folder or Path("runs") / name,
+        evaluate=run.evaluate,
+        sample=run.sample,
+        recipe=recipe,
+    )
+    return trainer.fit()
