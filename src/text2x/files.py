@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,17 +28,15 @@ def written_aside(path: Path) -> Iterator[Path]:
 
     The hidden name keeps the suffix of `path`, for writers that choose a format by it.
     """
-    path = Path(path)
     try:
+        path = Path(os.path.realpath(path))  # through a link, which stays
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:32]}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
+        aside = path.parent / f".{path.stem[:32]}-{secrets.token_hex(4)}{path.suffix}"
+        aside.touch(exist_ok=False)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _cannot_write(path, error) from error
-    os.close(handle)
-    aside = Path(name)
     try:
         yield aside
-        aside.chmod(0o666 & ~_umask())  # mkstemp's own files are private
         with aside.open("rb") as stream:
             os.fsync(stream.fileno())
         aside.replace(path)
@@ -143,12 +141,6 @@ def check_tensors(path: Path) -> None:
         raise InputError(f"{path} is {fault}: {size:,} bytes instead of {whole:,}; copy it again")
 
 
-def _umask() -> int:
-    """The process's mask of file permissions, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _cannot_write(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot write {path}: {error.strerror or error}; choose another place, or make room there")
+def _cannot_write(path: Path, error: OSError | ValueError) -> InputError:
+    why = getattr(error, "strerror", None) or str(error)
+    return InputError(f"cannot write {path}: {why}; choose another place, or make room there")

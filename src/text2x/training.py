@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,28 +19,12 @@ from text2x.files import write_json
 from text2x.nn.averaging import Averages
 from text2x.optimizers import build_optimizers, clip_gradients, learning_rate, set_learning_rate
 from text2x.training_config import TrainingConfig
-from text2x.training_log import TrainingLog, TrainingProgress, draw_curves
+from text2x.training_environment import Ahead, can_compile, folder_alone, has_fast_bfloat16, seed_of, stop_signals
+from text2x.training_log import Outcome, TrainingLog, TrainingProgress, draw_curves
 
 Objective = Callable[[Any, torch.Generator], dict[str, Tensor]]  # batch, random numbers -> losses; "loss" is minimised
 Evaluate = Callable[[nn.Module], dict[str, float]]  # module with averaged weights -> "held_out", "held_out/..."
 Sample = Callable[[nn.Module, int, Path], None]  # module with averaged weights, step, folder to write a sheet into
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run, or a part of it, ended."""
-
-    step: int
-    reason: Literal["finished", "interrupted", "early stop"]
-    losses: dict[str, float]
-    folder: Path
-
-    def __str__(self) -> str:
-        if self.reason == "interrupted":
-            return f"stopped at step {self.step}; the same command goes on from here"
-        losses = ", ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
-        why = "finished" if self.reason == "finished" else "stopped early, the held-out loss no longer improves,"
-        return f"{why} at step {self.step}: {losses}; {self.folder}"
 
 
 class Trainer:
@@ -81,6 +60,10 @@ class Trainer:
 
     def fit(self) -> Outcome:
         """Train until the last step, an early stop, Ctrl-C or SIGTERM; the end is saved as a checkpoint."""
+        with folder_alone(self.folder):
+            return self._fit()
+
+    def _fit(self) -> Outcome:
         found = self.checkpoints.load()
         self.state, notes = found or (State(), [])
         if self.recipe is not None:
@@ -90,7 +73,7 @@ class Trainer:
         self.log.write(self.state.step, {"begin": self._about(), "changed": notes})
         for note in notes:
             self.progress.tell(note)
-        if self.config.compile == "on" or (self.config.compile == "auto" and self.device.type == "cuda"):
+        if {"auto": can_compile(self.device), "on": True, "off": False}[self.config.compile]:
             self.trainable.compile()
         try:
             with stop_signals(self._stop):
@@ -104,7 +87,7 @@ class Trainer:
         return Outcome(self.state.step, reason, dict(self.state.losses), self.folder)
 
     def _loop(self) -> Literal["finished", "interrupted", "early stop"]:
-        saved, self.began = time.monotonic(), time.monotonic() - self.state.seconds
+        saved = time.monotonic()
         while True:
             if not self.stopping:
                 self._look()
@@ -118,7 +101,7 @@ class Trainer:
             self._step()
 
     def _step(self) -> None:
-        state, config = self.state, self.config
+        state, config, began = self.state, self.config, time.monotonic()
         rate = learning_rate(state.step, config)
         set_learning_rate(self.optimizers, rate)
         self.trainable.train()
@@ -128,9 +111,7 @@ class Trainer:
             losses = self.objective(self.batch_at(state.step), rng)
         losses["loss"].backward()
         norm = clip_gradients(self.parameters, config.max_grad_norm)
-        values = dict(
-            zip(losses, torch.stack([each.detach().float() for each in losses.values()]).tolist(), strict=True)
-        )
+        values = {name: float(value.detach()) for name, value in losses.items()}
         if not math.isfinite(values["loss"]) or not math.isfinite(norm):
             raise InputError(
                 f"the loss is {values['loss']} and the gradient's norm {norm} at step {state.step}; the last checkpoint"
@@ -142,23 +123,23 @@ class Trainer:
         state.step += 1
         if state.step % config.average_every == 0:
             self.averages.update(state.step, config.average_every)
-        self._tell(values, norm, rate)
+        state.seconds += time.monotonic() - began
+        state.losses = values
+        self._tell({**values, "grad_norm": norm, "seconds_a_step": time.monotonic() - began}, rate)
 
-    def _tell(self, losses: dict[str, float], norm: float, rate: float) -> None:
+    def _tell(self, values: dict[str, float], rate: float) -> None:
         """A line in the log with the means since the last one, and the bar."""
         state, config = self.state, self.config
-        state.losses = losses
-        for name, value in {"count": 1.0, **losses, "grad_norm": norm}.items():
+        for name, value in {"count": 1.0, **values}.items():
             state.sums[name] = state.sums.get(name, 0.0) + value
-        state.seconds = time.monotonic() - self.began
         if state.step % config.log_every == 0 or state.step == config.steps:
             count = state.sums.pop("count")
             means = {name: value / count for name, value in state.sums.items()}
-            speed = state.step * config.batch_size / state.seconds
+            speed = config.batch_size / means.pop("seconds_a_step")
             about = {"learning_rate": rate, "samples_per_second": speed, "seconds": state.seconds}
             self.log.write(state.step, {**means, **about})
             state.sums = {}
-        self.progress.advance(state.step, losses["loss"])
+        self.progress.advance(state.step, values["loss"])
 
     def _look(self) -> None:
         """Evaluate and draw samples with averaged weights where the step asks for it."""
@@ -166,15 +147,17 @@ class Trainer:
         if self.evaluate and _due(state.step, config.evaluate_every, config.steps) and state.evaluated < state.step:
             state.evaluated = state.step
             state.without_improvement += 1
+            told = []
             for decay in self.averages.values:
                 with torch.no_grad(), self._precision():
                     values = self.evaluate(self._average(decay))
                 self.log.write(state.step, {"average": str(decay), **values})
                 held_out = values.get("held_out", math.inf)
-                self.progress.tell(f"step {state.step:,}: held-out loss {held_out:.4g} (average {decay})")
                 if held_out < state.best.get(str(decay), math.inf):
                     state.best[str(decay)], state.without_improvement = held_out, 0
-                    self.checkpoints.save_best(str(decay))
+                    self.checkpoints.save_best(decay)
+                told.append(f"{held_out:.4g} (average {decay})")
+            self.progress.tell(f"step {state.step:,}: held-out loss {', '.join(told)}")
         if self.sample and _due(state.step, config.sample_every, config.steps) and state.sampled < state.step:
             state.sampled = state.step
             with torch.no_grad():
@@ -198,57 +181,6 @@ class Trainer:
     def _about(self) -> dict[str, Any]:
         precision = "bfloat16" if self.bfloat16 else "float32"
         return {"device": str(self.device), "precision": precision, "threads": torch.get_num_threads()}
-
-
-class Ahead:
-    """`batch_at` with the next step's batch made in a thread meanwhile; the batches are the same."""
-
-    def __init__(self, batch_at: Callable[[int], Any]) -> None:
-        self.make = batch_at
-        self.thread = ThreadPoolExecutor(1)
-        self.next: tuple[int, Future[Any]] | None = None
-
-    def __call__(self, step: int) -> Any:
-        """The batch of a step."""
-        ready = self.next[1].result() if self.next and self.next[0] == step else self.make(step)
-        self.next = (step + 1, self.thread.submit(self.make, step + 1))
-        return ready
-
-
-def seed_of(seed: int, step: int, stream: str) -> int:
-    """A seed of 63 bits for one stream of random numbers of one step."""
-    return int.from_bytes(hashlib.blake2b(f"{seed} {step} {stream}".encode(), digest_size=8).digest(), "big") >> 1
-
-
-def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether products in bfloat16 are faster than in float32: on a GPU since Ampere, on a CPU with AMX or AVX-512."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
-        return False
-    capable = torch.cpu.get_capabilities()
-    return bool(capable.get("avx512_bf16") or capable.get("amx_bf16"))
-
-
-@contextmanager
-def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Within the block the first SIGINT or SIGTERM calls `stop`, the next one ends the program as usual."""
-    kinds = (signal.SIGINT, signal.SIGTERM)
-
-    def first(number: int, frame: Any) -> None:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
-        stop()
-
-    try:
-        before = {kind: signal.signal(kind, first) for kind in kinds}
-    except ValueError:  # not in the main thread, where no signal arrives
-        before = {}
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
 
 
 def _due(step: int, every: int, last: int) -> bool:

@@ -7,14 +7,32 @@ import math
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from text2x.errors import InputError
 from text2x.files import written_aside
 
 PLAIN_SECONDS = 30.0  # between lines where standard error is no terminal
 SMOOTHING = 0.98  # of the loss that is shown
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run, or a part of it, ended."""
+
+    step: int
+    reason: Literal["finished", "interrupted", "early stop"]
+    losses: dict[str, float]
+    folder: Path
+
+    def __str__(self) -> str:
+        if self.reason == "interrupted":
+            return f"stopped at step {self.step}; the same command goes on from here"
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in self.losses.items())
+        why = "finished" if self.reason == "finished" else "stopped early, the held-out loss no longer improves,"
+        return f"{why} at step {self.step}: {losses}; {self.folder}"
 
 
 class TrainingLog:
@@ -159,9 +177,12 @@ def _curves(lines: list[dict[str, Any]], title: str) -> dict[str, list[tuple[int
     return curves
 
 
+_NO_LOSS = ("step", "grad_norm", "learning_rate", "samples_per_second", "seconds")
+
+
 def _belongs(key: str, title: str) -> bool:
     return {
-        "training": key == "loss" or key.startswith("loss/"),
+        "training": key not in _NO_LOSS and not key.startswith("held_out"),
         "held out": key == "held_out",
         "held out by noise level": key.startswith("held_out/"),
         "learning rate": key == "learning_rate",
