@@ -28,7 +28,7 @@ def _prepare_emoji(*args: Any, **options: Any) -> Any:
 
 
 DATASETS: Mapping[str, Dataset] = {
-    "emoji": Dataset("11,262 captioned RGBA emoji of 1,694 concepts in 7 styles", _prepare_emoji),
+    "emoji": Dataset("11,256 captioned RGBA emoji of 1,694 concepts in 7 styles", _prepare_emoji),
 }
 
 

@@ -1,4 +1,4 @@
-"""`shapes`: coloured circles, squares, triangles and the like, drawn by a formula: for trying things with no download."""
+"""`shapes`: coloured circles, squares, triangles and the like, drawn by a formula; nothing is downloaded."""
 
 from __future__ import annotations
 
