@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from text2x.conditioning import Conditioning, Prepared
+from text2x.errors import InputError
 from text2x.nn.attention import TextAttention
 from text2x.nn.blocks import AttentionBlock, ResidualBlock, conv3, num_groups, zeroed
 from text2x.nn.embeddings import TimeEmbedding
@@ -174,7 +175,7 @@ class UNet(nn.Module):
         size = self.config.patch * 2 ** (len(self.config.multipliers) - 1)
         sizes = x.shape[2:] if self.config.dims < 3 else x.shape[3:]
         if any(length % size for length in sizes):
-            raise ValueError(f"size {tuple(x.shape[2:])} is not a multiple of {size}, which this UNet halves it by")
+            raise InputError(f"size {tuple(x.shape[2:])} does not fit this UNet: take multiples of {size}")
         if not self.config.extra_channels:
             return x
         if channels is None:
@@ -190,6 +191,6 @@ class UNet(nn.Module):
 
 def _check(config: UNetConfig) -> None:
     if config.dims not in (1, 2, 3):
-        raise ValueError(f"dims is {config.dims}; a UNet has 1, 2 or 3")
+        raise InputError(f"dims is {config.dims}; a UNet has 1, 2 or 3")
     if config.patch != 1 and config.dims != 2:
-        raise ValueError(f"patch is {config.patch} with dims {config.dims}; patches are for 2 dimensions only")
+        raise InputError(f"patch is {config.patch} with dims {config.dims}; patches are for 2 dimensions only")

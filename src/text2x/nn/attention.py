@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
+from text2x.errors import InputError
+
 TextAttention = Literal["joint", "cross", "none"]
 KeysValues = tuple[Tensor, Tensor]  # each [B, N, L, d]
 Rotate = Callable[[Tensor], Tensor]  # turns queries and keys [B, N, S, d] by their positions
@@ -35,7 +37,7 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         if width % num_heads:
-            raise ValueError(f"width {width} is not a multiple of the number of heads, {num_heads}")
+            raise InputError(f"width {width} is not a multiple of the number of heads, {num_heads}")
         self.num_heads, self.text = num_heads, text
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width) if text != "cross" else None
@@ -77,8 +79,9 @@ class Attention(nn.Module):
             key, value = query[:, :, :0], query[:, :, :0]
         own = key.shape[2]
         if text is not None:
-            key = torch.cat([text[0].to(key.dtype), key], dim=2)  # [B, N, L + S, d]
-            value = torch.cat([text[1].to(value.dtype), value], dim=2)
+            text_key, text_value = (each.to(key.dtype) for each in text)
+            key = torch.cat([text_key, key], dim=2) if own else text_key  # [B, N, L + S, d]
+            value = torch.cat([text_value, value], dim=2) if own else text_value
         joined = _joined_mask(mask, text, own)
         some_open = joined is None or own > 0  # each query has a key that is not masked
         attend = _attend_by_products if some_open and _trains_in_bfloat16(query, key) else scaled_dot_product_attention

@@ -42,8 +42,10 @@ def conv1(dims: int, in_channels: int, out_channels: int) -> nn.Module:
 
 
 def zeroed(module: nn.Module) -> nn.Module:
-    """The module with all parameters zero, so that the block it ends starts as the identity."""
-    for parameter in module.parameters():
+    """The module with its last layer zero: it returns 0, so that the block it ends starts as the identity."""
+    # Of two layers in a row only one may be zero: else each keeps the gradient of the other's weights at 0 for ever.
+    last = module.time if isinstance(module, FactorizedConv3d) else module
+    for parameter in last.parameters():
         nn.init.zeros_(parameter)
     return module
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def sinusoid(t: Tensor, width: int, largest_period: float = 10_000.0) -> Tensor:
-    """[B] times in [0, 1] -> [B, width]: cosines and sines of 1000 t at geometric frequencies (Ho et al. 2020, App. B)."""
+    """[B] times in [0, 1] -> [B, width]: cosines, then sines, of 1000 t at geometric frequencies (Ho et al. 2020)."""
     half = width // 2
     exponents = torch.arange(half, device=t.device, dtype=torch.float32) / half
     angles = 1000 * t.float()[:, None] * torch.exp(-math.log(largest_period) * exponents)  # [B, half]
@@ -38,5 +38,5 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor, projected: Tensor | None) -> Tensor:
         """[B] and the projected vector [B, E] -> [B, E]."""
-        embedding = self.mlp(sinusoid(t, self.frequencies).to(self.mlp[0].weight.dtype))  # [B, E]
+        embedding = self.mlp(sinusoid(t, self.frequencies).to(next(self.parameters()).dtype))  # [B, E]
         return embedding if projected is None else embedding + projected

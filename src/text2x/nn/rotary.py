@@ -1,0 +1,50 @@
+"""Rotary position embedding over 1 to 3 axes (Su et al. 2021): a query-key product depends on distances only.
+
+Shapes: B batch, N heads, S positions, d head width. A head's channels are pairs (i, i + d / 2), shared out equally among
+the axes; pairs left over are not turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from text2x.errors import InputError
+from text2x.nn.attention import Rotate
+
+
+def positions(sizes: Sequence[int], device: torch.device | None = None) -> Tensor:
+    """Integer coordinates of each point of a grid, the last axis fastest: (T, H, W) -> [T H W, 3]."""
+    axes = [torch.arange(size, device=device, dtype=torch.float32) for size in sizes]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
+
+
+def angles(points: Tensor, head_width: int, largest_period: float = 10_000.0) -> Tensor:
+    """Angle of each pair of channels at each point: [S, axes] coordinates -> [S, head_width / 2]."""
+    pairs, axes = head_width // 2, points.shape[1]
+    turned = pairs // axes  # of each axis
+    if head_width % 2 or not turned:
+        raise InputError(f"head width {head_width} is too small or odd for {axes} axes; take an even one >= {2 * axes}")
+    steps = torch.arange(turned, device=points.device, dtype=torch.float32) / turned
+    each = points.float()[:, :, None] * largest_period**-steps  # [S, axes, turned]
+    return F.pad(each.flatten(1), (0, pairs - axes * turned))
+
+
+def rotation(angle: Tensor) -> Rotate:
+    """Turn each pair of channels of [B, N, S, d] by its angle, [S, d / 2]."""
+    cos = angle.cos().repeat(1, 2)  # [S, d]
+    sin = torch.cat([-angle.sin(), angle.sin()], dim=1)
+
+    def rotate(x: Tensor) -> Tensor:
+        first, second = x.chunk(2, dim=-1)
+        return torch.addcmul(x * cos.to(x.dtype), torch.cat([second, first], dim=-1), sin.to(x.dtype))
+
+    return rotate
+
+
+def sines(angle: Tensor) -> Tensor:
+    """Fixed absolute embedding from the same angles: [S, D / 2] -> [S, D] (Vaswani et al. 2017, in as many axes)."""
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
