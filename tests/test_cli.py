@@ -360,13 +360,13 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_file(run: Run, tmp_path: Path)
     import signal
 
     old, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, old[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, old[1]))  # enough for the message
     try:
-        code, _, errors = run("image", "a", "-o", "a.png", "--size", 64)
+        code, _, errors = run("image", "a", "-o", "a.png", "--negative", "b" * 2000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, handler)
-    assert code == 2 and "cannot write a.png" in errors
+    assert code == 2 and "cannot write" in errors and "a.png: File too large" in errors
     assert [path.name for path in tmp_path.iterdir()] == [".models"]
 
 

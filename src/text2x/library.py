@@ -84,6 +84,9 @@ def load(name: str | Path, device: str = "auto", folder: Path | None = None) -> 
     place = resolve_device(device)
     try:
         return build_generator(recipe, found.folder, place)
+    except InputError as error:
+        where = "" if str(found.folder) in str(error) else f"the model in {found.folder} cannot be built: "
+        raise InputError(f"{where}{error}") from error
     except (RuntimeError, KeyError) as error:  # what torch raises for weights of another shape or name
         raise InputError(f"the model in {found.folder} does not fit its recipe: {_first_lines(error)}") from error
 

@@ -119,8 +119,8 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write the whole file or none, through links; InputError says why it could not be."""
-    write_bytes(Path(os.path.realpath(path)) if path.is_symlink() else path, data)
+    """Write the whole file or none; InputError says why it could not be."""
+    write_bytes(path, data)
 
 
 def write_stream(where: Destination, data: bytes) -> str:

@@ -32,6 +32,9 @@ Settings = Annotated[
 ]
 Folder = Annotated[Path | None, typer.Option(metavar="DIR", help="Where the run is kept; otherwise runs/RECIPE.")]
 Steps = Annotated[int | None, typer.Option(metavar="N", min=1, help="The same as --set training.steps=N.")]
+Start = Annotated[
+    Path | None, typer.Option("--from", metavar="FILE", help="Weights to begin with where there is no checkpoint yet.")
+]
 Fresh = Annotated[
     bool, typer.Option("--fresh/--resume", help="Begin in a new folder, or go on from the last checkpoint there is.")
 ]
@@ -44,6 +47,7 @@ def train(
     folder: Folder = None,
     steps: Steps = None,
     fresh: Fresh = False,
+    start: Start = None,
     threads: Threads = None,
     device: Device = "auto",
 ) -> None:
@@ -65,7 +69,7 @@ def train(
     from text2x.library import resolve_device
     from text2x.recipes.running import train as run
 
-    outcome = run(recipe, data, changes, place, resolve_device(device), data_folder())
+    outcome = run(recipe, data, changes, place, resolve_device(device), data_folder(), start)
     typer.echo(outcome)
     if outcome.reason == "interrupted":
         raise typer.Exit(INTERRUPTED)
