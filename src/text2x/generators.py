@@ -23,7 +23,6 @@ from text2x.diffusion.samplers import SAMPLERS, Step, time_grid
 from text2x.errors import InputError
 from text2x.masks import unknown_channels
 from text2x.media import Image
-from text2x.networks.dit import DiT
 from text2x.networks.unet import UNet
 from text2x.nn.initialization import no_initialization
 from text2x.objectives import upsampling_condition
@@ -258,7 +257,7 @@ def build_generator(values: Mapping[str, Any], folder: Path, device: str = "cpu"
     return DiffusionGenerator(model, tuple(stages), device)
 
 
-def load_network(recipe: Recipe, path: Path) -> UNet | DiT:
+def load_network(recipe: Recipe, path: Path) -> UNet:
     """The recipe's network with the weights in a file; made without drawing weights that would be thrown away."""
     with no_initialization():
         network = build_network(recipe)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from text2x.muon import Muon
 from text2x.training_config import TrainingConfig
 
 SEPARATOR = "/"  # between a parameter's name and the name of its state; neither contains it
@@ -25,7 +26,7 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 
 
 def build_optimizers(module: nn.Module, config: TrainingConfig) -> list[Optimizer]:
-    """AdamW for everything, or Muon for the matrices of repeated blocks and AdamW for the rest.
+    """AdamW for everything, or Muon for the matrices and kernels of repeated blocks and AdamW for the rest.
 
     Muon with updates scaled to AdamW's size takes the same learning rate and weight decay (Liu et al. 2025, "Muon is
     Scalable for LLM Training", Sec. 2.2).
@@ -41,12 +42,12 @@ def build_optimizers(module: nn.Module, config: TrainingConfig) -> list[Optimize
         optimizers.append(AdamW(groups, lr=rate, betas=config.betas, fused=_has_fused(module)))
     if matrices:
         decay = config.weight_decay
-        optimizers.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+        optimizers.append(Muon(matrices, lr=rate, weight_decay=decay))
     return optimizers
 
 
 def group_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """Trained parameters: matrices inside numbered blocks; other matrices and kernels; biases, gains, embeddings."""
+    """Trained parameters: matrices and kernels of numbered blocks; those outside; biases, gains, embeddings."""
     embeddings = {id(each.weight) for each in module.modules() if isinstance(each, nn.Embedding)}
     matrices: list[nn.Parameter] = []
     decayed: list[nn.Parameter] = []
@@ -56,7 +57,7 @@ def group_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Par
             continue
         if value.ndim < 2 or id(value) in embeddings:
             plain.append(value)
-        elif value.ndim == 2 and any(part.isdigit() for part in name.split(".")):
+        elif any(part.isdigit() for part in name.split(".")):
             matrices.append(value)
         else:
             decayed.append(value)

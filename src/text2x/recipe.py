@@ -14,7 +14,6 @@ from text2x.data.batches import BatchConfig
 from text2x.diffusion.denoiser import Denoiser, TimeDistribution
 from text2x.diffusion.parameterizations import PARAMETERIZATIONS
 from text2x.diffusion.schedules import Betas, Cosine, Karras, Linear
-from text2x.networks.dit import DiT, DiTConfig
 from text2x.networks.unet import UNet, UNetConfig
 from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
 from text2x.training_config import TrainingConfig
@@ -64,7 +63,7 @@ class Recipe:
     name: str
     summary: str
     size: int  # pixels a side that it is trained at
-    network: UNetConfig | DiTConfig
+    network: UNetConfig
     conditioner: MiniLMConfig | None
     data: BatchConfig
     training: TrainingConfig
@@ -122,9 +121,9 @@ def recipe_to_dict(value: Recipe | Model) -> dict[str, Any]:
     return to_dict(value)
 
 
-def build_network(recipe: Recipe) -> UNet | DiT:
+def build_network(recipe: Recipe) -> UNet:
     """The network with fresh weights, from torch's current random state."""
-    return UNet(recipe.network) if isinstance(recipe.network, UNetConfig) else DiT(recipe.network)
+    return UNet(recipe.network)
 
 
 def build_denoiser(recipe: Recipe, network: Any) -> Denoiser:

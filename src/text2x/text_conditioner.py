@@ -26,6 +26,7 @@ from text2x.networks.text_encoder import TextTransformer, TextTransformerConfig
 from text2x.text import BPETokenizer, ByteTokenizer, Tokenizer, fit_tokens
 
 CACHE_BYTES = 768 * 2**20  # about 50,000 captions of 10 tokens of MiniLM
+STYLE_SIZE = 6.0  # in the vector, beside a sentence of length about 20: at 1 a short training overlooks styles
 ENCODED_TOGETHER = 32  # prompts; more is not faster on a CPU
 
 
@@ -357,7 +358,7 @@ def label_vectors(
             raise ValueError(f"{len(styles)} styles for {count} prompts")
         for i, style in enumerate(styles):
             if style is not None:
-                one_hot[i, style_index(style, config.styles)] = 1.0
+                one_hot[i, style_index(style, config.styles)] = STYLE_SIZE
     if augmentations is None:
         augmentations = torch.zeros(count, config.augmentations)
     elif augmentations.shape != (count, config.augmentations):

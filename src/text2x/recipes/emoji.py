@@ -34,10 +34,14 @@ def emoji() -> Recipe:
             vector_width=TEXT_WIDTH + len(STYLES) + NUM_AUGMENTATIONS,
         ),
         conditioner=MiniLMConfig(max_tokens=32, styles=STYLES, augmentations=NUM_AUGMENTATIONS),
-        data=BatchConfig(size=32, styles=STYLES, batch_size=64, exclude_groups=("flags",)),
-        training=TrainingConfig(steps=6000, batch_size=64, learning_rate=1e-3, warmup_steps=200),
+        data=BatchConfig(
+            size=32, styles=STYLES, batch_size=64, exclude_groups=("flags",), augment_probability=0.05
+        ),
+        training=TrainingConfig(
+            steps=3400, batch_size=64, optimizer="muon", learning_rate=1.5e-3, warmup_steps=150, averages=(0.998, 0.9995)
+        ),
         objective=DenoisingConfig(
-            times=TimeDistribution("logit_normal", mean=0.4, std=1.0),
+            times=TimeDistribution("logit_normal", mean=0.5, std=1.0),
             weighting="velocity",
             mask_probability=0.5,
         ),
@@ -53,7 +57,7 @@ def upsampler() -> Recipe:
         size=64,
         network=UNetConfig(
             width=32,
-            multipliers=(1, 2, 3),
+            multipliers=(1, 2, 2),
             attention_levels=(),
             extra_channels=4 + KNOWN_CHANNELS,
             vector_width=1,

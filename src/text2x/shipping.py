@@ -1,0 +1,72 @@
+"""From training runs to a model folder: averaged weights packed small, recipe.json with their hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from text2x.checkpoints import export
+from text2x.config import to_dict
+from text2x.errors import InputError
+from text2x.files import load_tensors, read_json, write_json
+from text2x.recipe import Model, Recipe, Stage, WeightFile, recipe_from_dict
+from text2x.weights import SCALE, Packing
+
+
+@dataclass(frozen=True)
+class Part:
+    """A training run that becomes a stage: its folder and which of its averages, as "0.999" or "best-0.999"."""
+
+    folder: Path
+    average: str | None = None  # None: the first one of the recipe
+
+
+@dataclass(frozen=True)
+class About:
+    """What a model folder says of itself."""
+
+    name: str
+    summary: str
+    licence: str
+    size: int | None = None  # None: the base's, doubled once if there is an upsampler
+    attribution: tuple[str, ...] = ()
+
+
+def ship(parts: Sequence[Part], about: About, target: Path, packing: Packing = "int8") -> Model:
+    """Write a model folder from runs, the one that reads prompts first; what is there already is replaced."""
+    if not parts:
+        raise InputError("a model needs at least one training run")
+    stages, weights = [], {}
+    target.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        recipe = _recipe_of(part.folder)
+        file = f"{recipe.name}.safetensors"
+        if file in weights:
+            raise InputError(f"two stages are called {recipe.name!r}; a model takes each name once")
+        average = part.average or str(recipe.training.averages[0])
+        sha256 = export(part.folder, average, target / file, packing)
+        tensors = load_tensors(target / file)
+        count = sum(value.numel() for name, value in tensors.items() if not name.endswith(SCALE))
+        weights[file] = WeightFile(sha256, packing, count)
+        stages.append(Stage(recipe, file))
+    base = stages[0].recipe
+    size = about.size or base.size * (2 if len(stages) > 1 else 1)
+    model = Model(
+        name=about.name,
+        summary=about.summary,
+        licence=about.licence,
+        stages=tuple(stages),
+        weights=weights,
+        size=size,
+        attribution=about.attribution,
+    )
+    write_json(target / "recipe.json", to_dict(model))
+    return model
+
+
+def _recipe_of(folder: Path) -> Recipe:
+    path = folder / "recipe.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
+    return recipe_from_dict(read_json(path))
