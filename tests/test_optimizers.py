@@ -132,7 +132,7 @@ def test_the_loss_falls(kind: str) -> None:
     losses = []
     for _ in range(60):
         loss = (net(ids) - target).square().mean()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         loss.backward()
         for optimizer in optimizers:
             optimizer.step()
