@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from text2x.nn.attention import Attention, KeysValues, TextAttention
+from text2x.nn.embeddings import in_fours
 
 
 class FactorizedConv3d(nn.Module):
@@ -36,9 +37,28 @@ def conv3(dims: int, in_channels: int, out_channels: int) -> nn.Module:
     return {1: nn.Conv1d, 2: nn.Conv2d}[dims](in_channels, out_channels, 3, padding=1)
 
 
+class Pointwise(nn.Module):
+    """The same linear map of the channels at each position, as a matrix product.
+
+    A convolution of width 1 gives the same, but oneDNN splits its sums by the number of threads, so that its last bits
+    would depend on them.
+    """
+
+    def __init__(self, dims: int, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        like = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[dims](in_channels, out_channels, 1)
+        self.weight, self.bias = like.weight, like.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, *] -> [B, C', *]."""
+        assert self.bias is not None
+        mapped = torch.matmul(self.weight.flatten(1), x.flatten(2))  # [B, C', S]
+        return (mapped + self.bias[:, None].to(mapped.dtype)).unflatten(2, x.shape[2:])
+
+
 def conv1(dims: int, in_channels: int, out_channels: int) -> nn.Module:
     """A convolution of width 1: the same linear map at each position."""
-    return {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[dims](in_channels, out_channels, 1)
+    return Pointwise(dims, in_channels, out_channels)
 
 
 def zeroed(module: nn.Module) -> nn.Module:
@@ -103,7 +123,9 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """[B, C, *] and the activated embedding [B, E] -> [B, C', *]."""
         hidden = self.conv_in(self.resample(F.silu(self.norm_in(x))))
-        scale, shift = self.modulation(embedding)[(...,) + (None,) * (x.ndim - 2)].chunk(2, dim=1)  # [B, C', 1...]
+        scale, shift = in_fours(self.modulation, embedding)[(...,) + (None,) * (x.ndim - 2)].chunk(
+            2, dim=1
+        )  # [B, C', 1...]
         hidden = torch.addcmul(shift, self.norm_out(hidden), 1 + scale)
         hidden = self.conv_out(self.dropout(F.silu(hidden)))
         return self.skip(self.resample(x)) + hidden

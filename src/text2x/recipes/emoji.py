@@ -34,11 +34,14 @@ def emoji() -> Recipe:
             vector_width=TEXT_WIDTH + len(STYLES) + NUM_AUGMENTATIONS,
         ),
         conditioner=MiniLMConfig(max_tokens=32, styles=STYLES, augmentations=NUM_AUGMENTATIONS),
-        data=BatchConfig(
-            size=32, styles=STYLES, batch_size=64, exclude_groups=("flags",), augment_probability=0.05
-        ),
+        data=BatchConfig(size=32, styles=STYLES, batch_size=64, exclude_groups=("flags",), augment_probability=0.05),
         training=TrainingConfig(
-            steps=3400, batch_size=64, optimizer="muon", learning_rate=1.5e-3, warmup_steps=150, averages=(0.998, 0.9995)
+            steps=3400,
+            batch_size=64,
+            optimizer="muon",
+            learning_rate=1.5e-3,
+            warmup_steps=150,
+            averages=(0.998, 0.9995),
         ),
         objective=DenoisingConfig(
             times=TimeDistribution("logit_normal", mean=0.5, std=1.0),
@@ -65,7 +68,14 @@ def upsampler() -> Recipe:
         ),
         conditioner=None,
         data=BatchConfig(size=64, crop=32, styles=STYLES, batch_size=64, augment_probability=0.0),
-        training=TrainingConfig(steps=8000, batch_size=64, learning_rate=1e-3, warmup_steps=200),
+        training=TrainingConfig(
+            steps=3000,
+            batch_size=64,
+            optimizer="muon",
+            averages=(0.998, 0.9995),
+            learning_rate=1.5e-3,
+            warmup_steps=200,
+        ),
         objective=DenoisingConfig(
             times=TimeDistribution("logit_normal", mean=0.0, std=1.0),
             weighting="velocity",
