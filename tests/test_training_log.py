@@ -41,6 +41,7 @@ def test_missing_matplotlib_is_a_note(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (tmp_path / "curves.png").exists()
 
 
+@pytest.mark.medium
 def test_curves_are_drawn_from_whatever_the_log_has(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     log = TrainingLog(tmp_path / "log.jsonl")

@@ -7,6 +7,7 @@ model; best-0.999.safetensors, the averages with the least held-out loss.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import warnings
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from text2x.errors import InputError
-from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json, written_aside
+from text2x.files import file_hash, load_tensors, read_json, save_tensors, written_aside
 from text2x.nn.averaging import Averages
 from text2x.optimizers import load_optimizer_state, optimizer_state
 from text2x.weights import Packing, pack, put_weights
@@ -71,9 +72,10 @@ class Checkpoints:
             for left_by_a_killed_run in parent.glob(".writing-*"):
                 shutil.rmtree(left_by_a_killed_run)
             aside.mkdir(parents=True)
-            hashes = {name: save_tensors(aside / name, tensors) for name, tensors in self._tensors()}
+            # Not waiting for the disk: after a power cut the hashes tell what is broken, and an older one is there.
+            hashes = {name: save_tensors(aside / name, tensors, durable=False) for name, tensors in self._tensors()}
             about = {"format": FORMAT, "config": dict(self.config), "files": hashes, "state": vars(state)}
-            write_json(aside / "state.json", about)
+            (aside / "state.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
             if final.exists():
                 shutil.rmtree(final)
             aside.replace(final)
@@ -123,7 +125,7 @@ class Checkpoints:
     def _show_averages(self, checkpoint: Path) -> None:
         """Link or copy the averages to where the run's folder can be used as a model."""
         for decay in self.averages.values:
-            with written_aside(self.folder / "averages" / f"{decay}.safetensors") as aside:
+            with written_aside(self.folder / "averages" / f"{decay}.safetensors", durable=False) as aside:
                 aside.unlink()
                 try:
                     os.link(checkpoint / f"average-{decay}.safetensors", aside)

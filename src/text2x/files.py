@@ -23,10 +23,11 @@ MAX_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 
 
 @contextlib.contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path, durable: bool = True) -> Iterator[Path]:
     """A path to write to; when the block ends well the file there becomes `path`, otherwise it is deleted.
 
-    The hidden name keeps the suffix of `path`, for writers that choose a format by it.
+    The hidden name keeps the suffix of `path`, for writers that choose a format by it. `durable` waits until the disk
+    has it, so that this holds through a power cut too.
     """
     try:
         path = Path(os.path.realpath(path))  # through a link, which stays
@@ -37,8 +38,9 @@ def written_aside(path: Path) -> Iterator[Path]:
         raise _cannot_write(path, error) from error
     try:
         yield aside
-        with aside.open("rb") as stream:
-            os.fsync(stream.fileno())
+        if durable:
+            with aside.open("rb") as stream:
+                os.fsync(stream.fileno())
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
@@ -48,9 +50,9 @@ def written_aside(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a whole file; a full or unwritable place raises InputError."""
-    with written_aside(path) as aside:
+    with written_aside(path, durable) as aside:
         aside.write_bytes(data)
 
 
@@ -82,7 +84,9 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, durable: bool = True
+) -> str:
     """Write a whole safetensors file, tensors that share memory as copies, and return its SHA-256."""
     from safetensors.torch import save
 
@@ -94,7 +98,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
         plain[name] = value.clone() if place in places or value.untyped_storage().nbytes() != value.nbytes else value
         places.add(place)
     data = save(plain, dict(metadata) if metadata else None)
-    write_bytes(path, data)
+    write_bytes(path, data, durable)
     return hashlib.sha256(data).hexdigest()
 
 
