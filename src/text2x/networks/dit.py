@@ -19,7 +19,7 @@ from text2x.conditioning import Conditioning, Prepared
 from text2x.errors import InputError
 from text2x.nn.attention import Attention, TextAttention
 from text2x.nn.blocks import zeroed
-from text2x.nn.embeddings import TimeEmbedding
+from text2x.nn.embeddings import TimeEmbedding, in_fours
 from text2x.nn.patches import from_patches, to_patches
 from text2x.nn.rotary import angles, positions, rotation, sines
 from text2x.nn.transformer import EPSILON, FeedForward, FeedForwardKind, TransformerBlock, modulate
@@ -130,7 +130,7 @@ class DiT(nn.Module):
         if self.modulation is None or embedding is None:
             assert self.norm_out is not None
             return self.norm_out(hidden)
-        shift, scale = self.modulation(embedding)[:, None].chunk(2, dim=-1)  # [B, 1, D]
+        shift, scale = in_fours(self.modulation, embedding)[:, None].chunk(2, dim=-1)  # [B, 1, D]
         return modulate(hidden, shift, scale)
 
     def _with_channels(self, x: Tensor, channels: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
 """Rotary position embedding over 1 to 3 axes (Su et al. 2021): a query-key product depends on distances only.
 
-Shapes: B batch, N heads, S positions, d head width. A head's channels are pairs (i, i + d / 2), shared out equally among
-the axes; pairs left over are not turned.
+Shapes: B batch, N heads, S positions, d head width. A head's channels are pairs (i, i + d / 2), shared out equally
+among the axes; pairs left over are not turned.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from text2x.nn.attention import Attention, KeysValues, Rotate
 from text2x.nn.blocks import zeroed
+from text2x.nn.embeddings import in_fours
 
 FeedForwardKind = Literal["gelu", "swiglu"]
 EPSILON = 1e-6  # of the layer norms (Peebles and Xie 2023, their code)
@@ -94,7 +95,8 @@ class TransformerBlock(nn.Module):
             return x + self.feed_forward(self.norm_feed_forward(x))
         if embedding is None:
             raise ValueError("a modulated block needs the embedding")
-        shift, scale, gate, shift_2, scale_2, gate_2 = self.modulation(embedding)[:, None].chunk(6, dim=-1)  # [B, 1, D]
+        modulation = in_fours(self.modulation, embedding)[:, None]  # [B, 1, 6 D]
+        shift, scale, gate, shift_2, scale_2, gate_2 = modulation.chunk(6, dim=-1)
         x = torch.addcmul(x, gate, self.attention(modulate(x, shift, scale), joint, mask, rotate))
         x = self._crossed(x, text, mask)
         return torch.addcmul(x, gate_2, self.feed_forward(modulate(x, shift_2, scale_2)))
