@@ -72,6 +72,12 @@ def test_parameters_are_grouped_by_what_they_are() -> None:
     ]
 
 
+def test_kernels_of_numbered_blocks_go_with_the_matrices() -> None:
+    matrices, decayed, _ = group_parameters(nn.ModuleDict({"in": nn.Conv1d(2, 2, 3), "0": nn.Conv2d(2, 4, 3)}))
+    assert [list(value.shape) for value in matrices] == [[4, 2, 3, 3]]
+    assert [list(value.shape) for value in decayed] == [[2, 2, 3]]
+
+
 def test_weights_decay_and_biases_gains_and_embeddings_do_not() -> None:
     for kind in ("adamw", "muon"):
         net = Net()

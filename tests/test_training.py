@@ -212,7 +212,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spares_the_checkpoint(tmp_pa
 
 
 def test_it_stops_early_when_the_held_out_loss_no_longer_improves(tmp_path: Path) -> None:
-    held_out = iter([5.0, 6.0, 4.0, 3.0, 4.0, 4.0, 4.0, 4.0, 1.0, 1.0])  # two averages, so two values an evaluation
+    held_out = iter([5.0, 4.0, 4.0, 4.0, 1.0])
     config = replace(CONFIG, evaluate_every=4, patience=2, steps=100)
     outcome = toy(tmp_path, config, evaluate=lambda net: {"held_out": next(held_out)}).fit()
     assert (outcome.reason, outcome.step) == ("early stop", 16)
@@ -223,6 +223,25 @@ def test_a_held_out_loss_that_is_no_number_is_no_improvement(tmp_path: Path) -> 
     toy(tmp_path, evaluate=lambda net: {"held_out": float("nan")}).fit()
     assert list(tmp_path.glob("best-*")) == []
     assert [line["held_out"] for line in log_of(tmp_path) if "held_out" in line] == [None] * 6
+
+
+def test_averages_that_are_still_the_same_are_evaluated_once(tmp_path: Path) -> None:
+    calls: list[float] = []
+
+    def evaluate(averaged: nn.Module) -> dict[str, float]:
+        calls.append(float(averaged[0].weight.sum()))
+        return {"held_out": calls[-1]}
+
+    config = replace(CONFIG, averages=(0.5, 0.95, 0.99), evaluate_every=3)
+    toy(tmp_path, config, evaluate=evaluate).fit()
+    # (1 + n) / (10 + n) reaches 0.5 after step 8; the averages differ from the update after that
+    assert [line["held_out"] for line in log_of(tmp_path) if line["step"] == 6 and "average" in line] == [
+        pytest.approx(calls[1], rel=1e-5)
+    ] * 3
+    assert len(calls) == 2 + 6 * 2
+    apart = [load_tensors(path)["0.weight"] for path in sorted((tmp_path / "averages").iterdir())]
+    assert not torch.equal(apart[0], apart[1])
+    assert torch.equal(apart[1], apart[2])
 
 
 def test_weights_can_be_the_start_of_another_run(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from text2x.checkpoints import Checkpoints, State
 from text2x.config import to_dict
 from text2x.errors import InputError
 from text2x.files import write_json
-from text2x.nn.averaging import Averages
+from text2x.nn.averaging import Averages, warmed_decay
 from text2x.optimizers import build_optimizers, clip_gradients, learning_rate, set_learning_rate
 from text2x.training_config import TrainingConfig
 from text2x.training_environment import Ahead, can_compile, folder_alone, has_fast_bfloat16, seed_of, stop_signals
@@ -147,10 +147,13 @@ class Trainer:
         if self.evaluate and _due(state.step, config.evaluate_every, config.steps) and state.evaluated < state.step:
             state.evaluated = state.step
             state.without_improvement += 1
-            told = []
+            told: list[str] = []
+            found: dict[float, dict[str, float]] = {}  # while decays warm up together, their averages are the same
             for decay in self.averages.values:
-                with torch.no_grad(), self._precision():
-                    values = self.evaluate(self._average(decay))
+                if (warmed := warmed_decay(decay, state.step)) not in found:
+                    with torch.no_grad(), self._precision():
+                        found[warmed] = self.evaluate(self._average(decay))
+                values = found[warmed]
                 self.log.write(state.step, {"average": str(decay), **values})
                 held_out = values.get("held_out", math.inf)
                 if held_out < state.best.get(str(decay), math.inf):
