@@ -20,24 +20,26 @@ from text2x.conditioning import Conditioning, concatenate
 from text2x.diffusion.denoiser import Denoise, Denoiser
 from text2x.diffusion.guidance import paired
 from text2x.diffusion.samplers import SAMPLERS, Step, time_grid
+from text2x.diffusion.variance import LastVariance
 from text2x.errors import InputError
 from text2x.masks import unknown_channels
 from text2x.media import Image
-from text2x.networks.unet import UNet
 from text2x.nn.initialization import no_initialization
 from text2x.objectives import upsampling_condition
 from text2x.recipe import (
     Model,
     Recipe,
     Stage,
+    Text,
     build_denoiser,
     build_network,
     build_text,
     model_from_dict,
+    parts_of,
     recipe_from_dict,
+    trainable_of,
 )
 from text2x.requests import ImageRequest, OnStep, Progress, Result, unknown
-from text2x.text_conditioner import TextConditioner
 from text2x.weights import load_weights
 
 CPU_ITEMS, GPU_ITEMS = 1, 64  # that go through the networks together
@@ -50,7 +52,7 @@ class TrainedStage:
 
     recipe: Recipe
     denoiser: Denoiser
-    text: TextConditioner | None
+    text: Text
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,10 @@ class DiffusionGenerator:
     """Text to image by diffusion: a base that reads the prompt, then an upsampler as often as the size needs it."""
 
     def __init__(self, model: Model, stages: tuple[TrainedStage, ...], device: str = "cpu") -> None:
-        if not stages or stages[0].recipe.low_resolution is not None:
-            raise InputError(
-                f"the model {model.name} has no stage that reads a prompt; its first stage is an upsampler"
-            )
+        if not stages:
+            raise InputError(f"the model {model.name} has no stages; its recipe.json names none")
+        if stages[0].recipe.low_resolution is not None:
+            raise InputError(f"the model {model.name} has no stage that reads a prompt: its first is an upsampler")
         self.model, self.stages, self.device = model, stages, torch.device(device)
 
     @property
@@ -89,9 +91,11 @@ class DiffusionGenerator:
 
     def generate(self, request: ImageRequest, on_step: OnStep | None = None) -> list[Result]:
         """One result an item, in order; raises InputError for what this model cannot do."""
+        request, cleaning = request.cleaned()
         request = request.seeded()
         assert request.seed is not None
-        settings, warnings = self.settings(request)
+        settings, ignored = self.settings(request)
+        warnings = (*cleaning, *ignored)
         together = CPU_ITEMS if self.device.type == "cpu" else GPU_ITEMS
         results: list[Result] = []
         for start in range(0, request.count, together):
@@ -146,9 +150,9 @@ class DiffusionGenerator:
         self, settings: Settings, seeds: list[int], report: _Reporter, timings: dict[str, float]
     ) -> list[Image]:
         begin = time.perf_counter()
-        denoise = guided(self.stages[0], settings, len(seeds), self.device)
+        denoise, variance = guided(self.stages[0], settings, len(seeds), self.device)
         timings["text"] = time.perf_counter() - begin
-        x = self._sample(0, settings, denoise, seeds, self.stages[0].recipe.size, report)
+        x = self._sample(0, settings, denoise, seeds, self.stages[0].recipe.size, report, variance)
         timings["base"] = time.perf_counter() - begin - timings["text"]
         while x.shape[-1] < settings.size:
             x = self._upsample(x, settings, seeds, report)
@@ -157,7 +161,14 @@ class DiffusionGenerator:
         return self.images(x, settings.size)
 
     def _sample(
-        self, stage: int, settings: Settings, denoise: Denoise, seeds: list[int], size: int, report: _Reporter
+        self,
+        stage: int,
+        settings: Settings,
+        denoise: Denoise,
+        seeds: list[int],
+        size: int,
+        report: _Reporter,
+        variance: LastVariance | None = None,
     ) -> Tensor:
         """Draw each item's noise from its own generator and walk from noise to data."""
         recipe = self.stages[stage].recipe
@@ -169,12 +180,13 @@ class DiffusionGenerator:
             rows = [torch.randn(x.shape[1:], generator=rng, dtype=torch.float32) for rng in rngs]
             return torch.stack(rows).to(x.device, x.dtype)
 
-        ts = time_grid(steps, shift=defaults.shift)
+        ts = time_grid(steps, shift=defaults.shift, kind=defaults.grid, schedule=recipe.schedule)
         _, sigma = recipe.schedule(ts[:1])
         shape = torch.empty(len(seeds), recipe.network.in_channels, size, size, device=self.device)
         x = noise_like(shape) * float(sigma)
         on_step = report.stage("base" if stage == 0 else f"upsampler to {size}", steps)
-        return SAMPLERS[sampler](denoise, x, ts, recipe.schedule, noise_like=noise_like, on_step=on_step)
+        options = {"variance": variance} if sampler == "ddpm" and variance is not None else {}
+        return SAMPLERS[sampler](denoise, x, ts, recipe.schedule, noise_like=noise_like, on_step=on_step, **options)
 
     def _upsample(self, x: Tensor, settings: Settings, seeds: list[int], report: _Reporter) -> Tensor:
         """[B, 4, H, W] -> [B, 4, 2H, 2W] by the last stage."""
@@ -194,7 +206,7 @@ class DiffusionGenerator:
 
     def images(self, x: Tensor, size: int) -> list[Image]:
         """Pictures of the wanted size from [B, 4, H, W]."""
-        pictures = [Image(each.clamp(-1, 1)) for each in x.float().cpu()]
+        pictures = [Image(each.clamp(-1, 1).numpy()) for each in x.float().cpu()]
         return [each if each.width == size else each.resize(size) for each in pictures]
 
 
@@ -222,20 +234,27 @@ class _Reporter:
         return report
 
 
-def guided(stage: TrainedStage, settings: Settings, count: int, device: torch.device) -> Denoise:
-    """The stage's denoise for `count` items of one prompt, guided as the settings say; text is read once."""
+def guided(
+    stage: TrainedStage, settings: Settings, count: int, device: torch.device
+) -> tuple[Denoise, LastVariance | None]:
+    """The stage's denoise for `count` items of one prompt, guided as the settings say; text is read once.
+
+    With it, the variance that the network has learned, if it has.
+    """
+    network = stage.recipe.network
+    variance = LastVariance() if network.out_channels == 2 * network.in_channels else None
     if stage.text is None:
-        return clamped(stage.denoiser.denoise(Conditioning()))
+        return clamped(stage.denoiser.denoise(Conditioning(), variance)), variance
     conditional = stage.text([settings.prompt], [settings.style])
     # the null is the empty prompt without a style, or the negative prompt in the same style
     null = stage.text([settings.negative], [settings.style if settings.negative else None])
     rows = torch.zeros(count, dtype=torch.long)
     given, other = conditional[rows].to(device), null[rows].to(device)
-    alone = stage.denoiser.denoise(given)
+    alone = stage.denoiser.denoise(given, variance)
     if settings.guidance == 1:
-        return clamped(alone)
-    pair = stage.denoiser.denoise(concatenate([given, other]))
-    return clamped(paired(alone, pair, settings.guidance, settings.guidance_interval))
+        return clamped(alone), variance
+    pair = stage.denoiser.denoise(concatenate([given, other]), variance)
+    return clamped(paired(alone, pair, settings.guidance, settings.guidance_interval)), variance
 
 
 def build_generator(values: Mapping[str, Any], folder: Path, device: str = "cpu") -> DiffusionGenerator:
@@ -250,19 +269,20 @@ def build_generator(values: Mapping[str, Any], folder: Path, device: str = "cpu"
     stages = []
     for stage in model.stages:
         recipe = stage.recipe
-        network = load_network(recipe, folder / stage.weights).to(device)
         if recipe.conditioner not in texts:
             texts[recipe.conditioner] = build_text(recipe)
-        stages.append(TrainedStage(recipe, build_denoiser(recipe, network), texts[recipe.conditioner]))
+        network, text = load_stage(recipe, folder / stage.weights, texts[recipe.conditioner], device)
+        stages.append(TrainedStage(recipe, build_denoiser(recipe, network), text))
     return DiffusionGenerator(model, tuple(stages), device)
 
 
-def load_network(recipe: Recipe, path: Path) -> UNet:
-    """The recipe's network with the weights in a file; made without drawing weights that would be thrown away."""
-    with no_initialization():
+def load_stage(recipe: Recipe, path: Path, text: Text, device: str) -> tuple[Any, Text]:
+    """The recipe's network and text encoder with the weights in a file."""
+    with no_initialization():  # weights that would be thrown away are not drawn
         network = build_network(recipe)
-    load_weights(network, path)
-    return network.eval().requires_grad_(False)
+    trainable = trainable_of(network, text)
+    load_weights(trainable, path)
+    return parts_of(trainable.eval().requires_grad_(False).to(device), text)
 
 
 def clamped(denoise: Denoise) -> Denoise:

@@ -9,13 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from torch import nn
+
 from text2x.config import from_dict, to_dict
 from text2x.data.batches import BatchConfig
 from text2x.diffusion.denoiser import Denoiser, TimeDistribution
 from text2x.diffusion.parameterizations import PARAMETERIZATIONS
+from text2x.diffusion.samplers import GridKind
 from text2x.diffusion.schedules import Betas, Cosine, Karras, Linear
+from text2x.networks.dit import DiT, DiTConfig
 from text2x.networks.unet import UNet, UNetConfig
-from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
+from text2x.text_conditioner import (
+    HubTextConfig,
+    MiniLMConfig,
+    TextConditioner,
+    TrainableTextConditioner,
+    TrainableTextConfig,
+    build_conditioner,
+)
 from text2x.training_config import TrainingConfig
 
 FORMAT = 1  # of a model's recipe.json
@@ -53,6 +64,7 @@ class SamplingConfig:
     guidance: float = 3.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     shift: float = 1.0
+    grid: GridKind = "uniform"  # "log_snr" suits schedules made of betas
     style: str | None = None
 
 
@@ -63,8 +75,8 @@ class Recipe:
     name: str
     summary: str
     size: int  # pixels a side that it is trained at
-    network: UNetConfig
-    conditioner: MiniLMConfig | None
+    network: UNetConfig | DiTConfig
+    conditioner: MiniLMConfig | HubTextConfig | TrainableTextConfig | None
     data: BatchConfig
     training: TrainingConfig
     schedule: Linear | Cosine | Betas | Karras = Linear()
@@ -121,9 +133,20 @@ def recipe_to_dict(value: Recipe | Model) -> dict[str, Any]:
     return to_dict(value)
 
 
-def build_network(recipe: Recipe) -> UNet:
+class NetworkAndText(nn.Module):
+    """What is trained where the text encoder learns with the network."""
+
+    def __init__(self, network: UNet | DiT, text: TrainableTextConditioner) -> None:
+        super().__init__()
+        self.network, self.text = network, text
+
+
+Text = TextConditioner | TrainableTextConditioner | None
+
+
+def build_network(recipe: Recipe) -> UNet | DiT:
     """The network with fresh weights, from torch's current random state."""
-    return UNet(recipe.network)
+    return UNet(recipe.network) if isinstance(recipe.network, UNetConfig) else DiT(recipe.network)
 
 
 def build_denoiser(recipe: Recipe, network: Any) -> Denoiser:
@@ -131,6 +154,16 @@ def build_denoiser(recipe: Recipe, network: Any) -> Denoiser:
     return Denoiser(network, recipe.schedule, PARAMETERIZATIONS[recipe.parameterization])
 
 
-def build_text(recipe: Recipe) -> TextConditioner | None:
-    """The frozen text encoder, or None for a stage that reads no prompt."""
+def build_text(recipe: Recipe) -> Text:
+    """The text encoder, or None for a stage that reads no prompt."""
     return None if recipe.conditioner is None else build_conditioner(recipe.conditioner)
+
+
+def trainable_of(network: UNet | DiT, text: Text) -> nn.Module:
+    """All that is trained: the network alone, or with a text encoder that learns."""
+    return NetworkAndText(network, text) if isinstance(text, TrainableTextConditioner) else network
+
+
+def parts_of(trainable: nn.Module, text: Text) -> tuple[Any, Text]:
+    """Network and text encoder of what is trained; `text` is the frozen one that is not part of it."""
+    return (trainable.network, trainable.text) if isinstance(trainable, NetworkAndText) else (trainable, text)

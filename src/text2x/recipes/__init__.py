@@ -1,34 +1,28 @@
-"""Recipes by name, one file a system of the field, and `train`, which runs one."""
+"""Recipes by name, one file a system of the field; `running` trains them. Nothing heavy is loaded until one is made."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from text2x.recipe import Recipe
 
 
-def _emoji() -> Recipe:
-    from text2x.recipes.emoji import emoji
-
-    return emoji()
-
-
-def _upsampler() -> Recipe:
-    from text2x.recipes.emoji import upsampler
-
-    return upsampler()
-
-
-def _debug() -> Recipe:
-    from text2x.recipes.debug import debug
-
-    return debug()
+def _made(file: str, name: str) -> Recipe:
+    """Call the function `name` of the recipe file."""
+    return getattr(importlib.import_module(f"text2x.recipes.{file}"), name)()
 
 
 RECIPES: Mapping[str, Callable[[], Recipe]] = {
-    "emoji": _emoji,
-    "upsampler": _upsampler,
-    "debug": _debug,
+    "emoji": partial(_made, "emoji", "emoji"),
+    "upsampler": partial(_made, "emoji", "upsampler"),
+    "vanilla": partial(_made, "vanilla", "vanilla"),
+    "dit": partial(_made, "dit", "dit"),
+    "debug": partial(_made, "debug", "debug"),
+    "debug-vanilla": partial(_made, "debug", "debug_vanilla"),
+    "debug-dit": partial(_made, "debug", "debug_dit"),
+    "debug-bytes": partial(_made, "debug", "debug_bytes"),
 }

@@ -19,10 +19,19 @@ from text2x.generators import DiffusionGenerator, TrainedStage, clamped
 from text2x.masks import unknown_channels
 from text2x.media import Image, contact_sheet
 from text2x.objectives import Denoising, shrink, upsampling_condition
-from text2x.recipe import Model, Recipe, Stage, build_denoiser, build_network, build_text
+from text2x.recipe import (
+    Model,
+    Recipe,
+    Stage,
+    Text,
+    build_denoiser,
+    build_network,
+    build_text,
+    parts_of,
+    trainable_of,
+)
 from text2x.recipes import RECIPES
 from text2x.requests import ImageRequest, unknown
-from text2x.text_conditioner import TextConditioner
 from text2x.training import Outcome, Trainer
 from text2x.weights import load_weights
 
@@ -36,31 +45,30 @@ class Run:
 
     recipe: Recipe
     images: ImageSet
-    text: TextConditioner | None
-    network: nn.Module
+    text: Text
+    trainable: nn.Module
     objective: Denoising
     batches: ImageBatches
     held_out: tuple[Batch, ...]
     device: str
 
-    def evaluate(self, network: nn.Module) -> dict[str, float]:
+    def evaluate(self, trainable: nn.Module) -> dict[str, float]:
         """The held-out loss by noise level, on concepts that are not trained on."""
-        objective = self._objective(network)
+        network, text = parts_of(trainable, self.text)
+        denoiser = build_denoiser(self.recipe, network)
+        objective = Denoising(denoiser, text, self.recipe.objective, self.recipe.low_resolution, self.device)
         return objective.held_out(self.held_out, seed=self.recipe.training.seed)
 
-    def sample(self, network: nn.Module, step: int, folder: Path) -> None:
+    def sample(self, trainable: nn.Module, step: int, folder: Path) -> None:
         """Write a sheet of the same prompts and seeds each time."""
         reads_prompts = self.recipe.low_resolution is None
-        sheet = self._prompt_sheet(network) if reads_prompts else self._upsampling_sheet(network)
+        sheet = self._prompt_sheet(trainable) if reads_prompts else self._upsampling_sheet(trainable)
         folder.mkdir(parents=True, exist_ok=True)
         sheet.save(folder / f"step-{step:07d}.png")
 
-    def _objective(self, network: nn.Module) -> Denoising:
-        denoiser = build_denoiser(self.recipe, network)
-        return Denoising(denoiser, self.text, self.recipe.objective, self.recipe.low_resolution, self.device)
-
-    def _prompt_sheet(self, network: nn.Module) -> Image:
-        stage = TrainedStage(self.recipe, build_denoiser(self.recipe, network), self.text)
+    def _prompt_sheet(self, trainable: nn.Module) -> Image:
+        network, text = parts_of(trainable, self.text)
+        stage = TrainedStage(self.recipe, build_denoiser(self.recipe, network), text)
         stages = (Stage(self.recipe, "weights"),)
         model = Model(self.recipe.name, self.recipe.summary, "none", stages, size=self.recipe.size)
         generator = DiffusionGenerator(model, (stage,), self.device)
@@ -93,7 +101,11 @@ class Run:
         denoise = clamped(build_denoiser(self.recipe, network).denoise(condition))
         x = torch.randn(real.shape, generator=rng).to(self.device)
         made = SAMPLERS[defaults.sampler](denoise, x, time_grid(defaults.steps), self.recipe.schedule)
-        tiles = [Image(each).resize(real.shape[-1]) for trio in zip(small, made, real, strict=True) for each in trio]
+        tiles = [
+            Image(each.cpu().numpy()).resize(real.shape[-1])
+            for trio in zip(small, made, real, strict=True)
+            for each in trio
+        ]
         return contact_sheet(tiles, columns=9, scale=max(1, 96 // real.shape[-1]))
 
 
@@ -109,19 +121,39 @@ def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None)
     return recipe if data is None else replace(recipe, data_set=data)
 
 
+def fitted(recipe: Recipe, images: ImageSet) -> Recipe:
+    """The recipe for a data set that is not the one it was written for: with that one's styles and all its groups."""
+    if set(recipe.data.styles) <= set(images.styles):
+        return recipe
+    network, text = recipe.network, recipe.conditioner
+    data = replace(recipe.data, styles=(), exclude_groups=())
+    if text is None:
+        return replace(recipe, data=data)
+    more = len(images.styles) - len(text.styles)
+    return replace(
+        recipe,
+        data=data,
+        network=replace(network, vector_width=network.vector_width + more),
+        conditioner=replace(text, styles=images.styles),
+        sampling=replace(recipe.sampling, style=images.styles[0]),
+    )
+
+
 def prepare_run(recipe: Recipe, device: str = "cpu", data_root: Path | None = None) -> Run:
     """Load the data and the text encoder, and make the network from the recipe's seed."""
     images = shapes() if recipe.data_set == "shapes" else load_data(recipe.data_set, root=data_root)
+    recipe = fitted(recipe, images)
     text = build_text(recipe)
     torch.manual_seed(recipe.training.seed)
-    network = build_network(recipe).to(device)
+    trainable = trainable_of(build_network(recipe), text).to(device)
+    network, text = parts_of(trainable, text)
     denoiser = build_denoiser(recipe, network)
     objective = Denoising(denoiser, text, recipe.objective, recipe.low_resolution, device)
     batches = ImageBatches(images, recipe.data)
     plain = replace(recipe.data, split="unseen-concepts", caption_drop=0.0, style_drop=0.0, augment_probability=0.0)
     held_out = ImageBatches(images, plain)
     held = tuple(held_out.batch_at(step) for step in range(HELD_OUT_BATCHES))
-    return Run(recipe, images, text, network, objective, batches, held, device)
+    return Run(recipe, images, text, trainable, objective, batches, held, device)
 
 
 def train(
@@ -140,15 +172,15 @@ def train(
     recipe = recipe_for(name, settings, data)
     run = prepare_run(recipe, device, data_root)
     if start is not None:
-        load_weights(run.network, start)
+        load_weights(run.trainable, start)
     trainer = Trainer(
-        run.network,
+        run.trainable,
         run.objective,
         run.batches.batch_at,
-        recipe.training,
+        run.recipe.training,
         folder or Path("runs") / name,
         evaluate=run.evaluate,
         sample=run.sample,
-        recipe=recipe,
+        recipe=run.recipe,
     )
     return trainer.fit()
