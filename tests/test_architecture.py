@@ -27,7 +27,7 @@ HOUSE = (
     "diffusion nn muon signal tokens",  # mathematics and layers
     "networks conditioning text_conditioner codecs",
     "recipe objectives masks weights requests generators data metrics training_config optimizers",  # use of networks
-    "training training_environment training_log checkpoints library adapters",  # machinery
+    "training training_environment training_log checkpoints shipping library adapters",  # machinery
     "recipes comparing",  # composed work
     "cli server __init__ __main__",  # roof
 )
