@@ -40,6 +40,14 @@ def test_convolutions_keep_the_size_and_resampling_halves_and_doubles_it(dims: i
     torch.testing.assert_close(downsample(doubled), x)
 
 
+@pytest.mark.parametrize("dims", SIZES)
+def test_the_pointwise_layer_is_a_convolution_of_width_one(dims: int) -> None:
+    x, layer = torch.randn(2, 6, *SIZES[dims]), conv1(dims, 6, 5)
+    convolution = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[dims](6, 5, 1)
+    convolution.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(layer(x), convolution(x), atol=1e-5, rtol=0)
+
+
 def test_downsampling_averages() -> None:
     x = torch.randn(1, 1, 4, 4)
     torch.testing.assert_close(downsample(x)[0, 0, 0, 0], x[0, 0, :2, :2].mean())

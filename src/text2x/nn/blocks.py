@@ -52,8 +52,8 @@ class Pointwise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, *] -> [B, C', *]."""
         assert self.bias is not None
-        mapped = torch.matmul(self.weight.flatten(1), x.flatten(2))  # [B, C', S]
-        return (mapped + self.bias[:, None].to(mapped.dtype)).unflatten(2, x.shape[2:])
+        weight = self.weight.flatten(1).expand(x.shape[0], -1, -1)  # [B, C', C]
+        return torch.baddbmm(self.bias[:, None], weight, x.flatten(2)).unflatten(2, x.shape[2:])
 
 
 def conv1(dims: int, in_channels: int, out_channels: int) -> nn.Module:
@@ -166,7 +166,9 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor, text: KeysValues | None, mask: Tensor | None) -> Tensor:
         """[B, C, *] -> [B, C, *]."""
         tokens = x.flatten(2).transpose(1, 2)  # [B, S, C]
-        normed = self.norm(x).flatten(2).transpose(1, 2)
+        normed = (
+            self.norm(x).flatten(2).transpose(1, 2).contiguous()
+        )  # linear layers then add their bias in the product
         if self.cross is None:
             tokens = tokens + self.attention(normed, text, mask)
         else:
