@@ -71,7 +71,7 @@ class Prepared:
 class Conditioner(Protocol):
     """Prompts (and styles) to conditions; frozen, so its results may be cached."""
 
-    def __call__(
+    def __call__(  # noqa: D102
         self,
         prompts: Sequence[str],
         styles: Sequence[str | None] | None = None,  # names from the recipe's style list; None: unspecified

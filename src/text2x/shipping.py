@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from text2x.checkpoints import export
 from text2x.config import to_dict
@@ -27,7 +28,7 @@ class About:
     """What a model folder says of itself."""
 
     name: str
-    summary: str
+    summary: str | None  # None: the first recipe's
     licence: str
     size: int | None = None  # None: the base's, doubled once if there is an upsampler
     attribution: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ def ship(parts: Sequence[Part], about: About, target: Path, packing: Packing = "
     size = about.size or base.size * (2 if len(stages) > 1 else 1)
     model = Model(
         name=about.name,
-        summary=about.summary,
+        summary=about.summary or base.summary,
         licence=about.licence,
         stages=tuple(stages),
         weights=weights,
@@ -63,6 +64,14 @@ def ship(parts: Sequence[Part], about: About, target: Path, packing: Packing = "
     )
     write_json(target / "recipe.json", to_dict(model))
     return model
+
+
+def packed_as(name: str) -> Packing:
+    """A packing by its name; another one raises InputError."""
+    for known in get_args(Packing):
+        if name == known:
+            return known
+    raise InputError(f"unknown packing {name!r}; weights are kept as {', '.join(get_args(Packing))}")
 
 
 def _recipe_of(folder: Path) -> Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +53,26 @@ def show(
         typer.echo(f"  {label:<8} {value}")
     if found.card:
         typer.echo(f"\n{found.card.strip()}")
+
+
+@app.command()
+def pack(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Training runs: a base, then its upsampler.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The model's folder; its name too.")],
+    licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "unknown",
+    summary: Annotated[str | None, typer.Option(help="One sentence on what it makes; otherwise the recipe's.")] = None,
+    average: Annotated[
+        str | None, typer.Option(help="Which averaged weights, as 0.999 or best-0.999; otherwise the recipe's first.")
+    ] = None,
+    packing: Annotated[str, typer.Option(help="How weights are kept: int8, float16 or float32.")] = "int8",
+) -> None:
+    """Make a small model folder of training runs, to keep or to give away; it needs nothing but itself."""
+    from text2x.shipping import About, Part, packed_as, ship
+
+    about = About(output.resolve().name, summary, licence)
+    model = ship([Part(run, average) for run in runs], about, output, packed_as(packing))
+    size = sum((output / file).stat().st_size for file in model.weights)
+    typer.echo(f"{output}  {len(model.stages)} stages, {megabytes(size)}; use it with --model {output}")
 
 
 def _values(found: ModelInfo) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Run:
 
     def sheet_prompts(self) -> list[str]:
         """Plain names spread over the training part, the same ones each time."""
-        names = list(dict.fromkeys(self.images.items[i].captions[0] for i in self.images.split("train")))
+        names = list(dict.fromkeys(self.images.items[i].captions[0] for i in self.batches.indexes))
         every = max(1, len(names) // SHEET_ITEMS)
         return names[::every][:SHEET_ITEMS]
 
