@@ -30,7 +30,7 @@ def test_with_diffusers_weights_the_output_is_diffusers() -> None:
         expected = theirs(x, timestep=1000 * t, class_labels=labels).sample
         result = ours(x, t, Conditioning())
     assert expected.std() > 0.1
-    torch.testing.assert_close(result, expected, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(result, expected, atol=1e-5, rtol=0)
 
 
 class LabelEmbedding(nn.Module):

@@ -30,6 +30,12 @@ def test_a_shift_of_both_positions_changes_nothing(dims: int) -> None:
         assert (products(query, key, at, moved) - expected).abs().min() > 1e-4
 
 
+def test_the_angles_of_an_axis_are_its_positions_times_geometric_frequencies() -> None:
+    angle = angles(torch.tensor([[2.0, 5.0]]), HEAD)  # 8 pairs, 4 for each axis
+    expected = [position * 10_000 ** (-i / 4) for position in (2, 5) for i in range(4)]
+    torch.testing.assert_close(angle[0], torch.tensor(expected))
+
+
 def test_lengths_are_kept_and_position_zero_is_not_turned() -> None:
     x = torch.randn(2, 3, 12, HEAD)
     turned = rotation(angles(positions((3, 4)), HEAD))(x)
