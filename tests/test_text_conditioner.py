@@ -226,7 +226,7 @@ def test_a_trainable_encoder_has_the_same_layout_and_gradients():
     assert condition.context.shape == (2, 16, conditioner.context_width) == (2, 16, 32)
     assert condition.context_mask.sum(1).tolist() == [2, 7]
     assert condition.vector.shape == (2, conditioner.vector_size) == (2, 37)
-    assert condition.vector[:, 32:].tolist() == [[1, 0, 0, 1, 1], [0, 0, 0, 1, 1]]
+    assert condition.vector[:, 32:].tolist() == [[STYLE_SIZE, 0, 0, 1, 1], [0, 0, 0, 1, 1]]
     condition.vector.sum().backward()
     assert all(parameter.grad is not None for parameter in conditioner.parameters())
 

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -111,11 +110,13 @@ def process(*arguments: str, **options: object) -> subprocess.CompletedProcess[s
 def test_help_and_version_come_quickly_from_a_process() -> None:
     times = []
     for _ in range(3):
-        begin = time.perf_counter()
+        before = os.times()
         done = process("--help")
-        times.append(time.perf_counter() - begin)
+        after = os.times()
+        spent = after.children_user + after.children_system - before.children_user - before.children_system
+        times.append(spent)  # seconds of a core, which a busy machine does not lengthen as it does the wall clock's
         assert done.returncode == 0 and "image" in done.stdout
-    assert min(times) < 1.0  # 0.35 s on an idle machine; tests may share theirs
+    assert min(times) < 1.0  # 0.35 s on an idle machine
     assert re.fullmatch(r"text2x \d+\.\d+.*\n", process("--version").stdout)
 
 
