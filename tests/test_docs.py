@@ -13,8 +13,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+
+from text2x.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -124,16 +128,14 @@ def unknown_parts(command: str) -> list[str]:
     """Commands and options of a `text2x` command line that its help does not name."""
     words = shlex.split(re.split(r"\s[|>]", command)[0], comments=True)[1:]
     names: list[str] = []
-    while len(words) > len(names) and f"{' '.join(names)}/{words[len(names)]}" in GROUPS:
-        names.append(words[len(names)])
+    group: Any = typer.main.get_command(app)
+    while len(words) > len(names) and (inside := getattr(group, "commands", {}).get(words[len(names)])):
+        names, group = [*names, words[len(names)]], inside
     text = help_of(tuple(names))
     if text is None or (words and not names and not words[0].startswith("-")):
         return [" ".join(words)]
     options = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
     return [each for each in options if not re.search(rf"(?<![\w-]){re.escape(each)}(?![\w-])", text)]
-
-
-GROUPS = {f"/{name}" for name in ("image", "models", "samplers", "data", "train")} | {"models/show", "data/prepare"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
