@@ -132,8 +132,9 @@ def unknown_parts(command: str) -> list[str]:
     while len(words) > len(names) and (inside := getattr(group, "commands", {}).get(words[len(names)])):
         names, group = [*names, words[len(names)]], inside
     text = help_of(tuple(names))
-    if text is None or (words and not names and not words[0].startswith("-")):
-        return [" ".join(words)]
+    rest = words[len(names) :]
+    if text is None or (hasattr(group, "commands") and rest and not rest[0].startswith("-")):
+        return rest
     options = [word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)]
     return [each for each in options if not re.search(rf"(?<![\w-]){re.escape(each)}(?![\w-])", text)]
 
