@@ -86,6 +86,7 @@ def test_what_cannot_be_shipped_is_said(runs, tmp_path):
         ship([Part(runs[0], "0.5")], ABOUT, tmp_path / "model")
     with pytest.raises(InputError, match="int8"):
         packed_as("int4")
+    assert not (tmp_path / "model").exists()
 
 
 def test_a_run_with_an_upsampler_only_is_refused_when_it_is_asked_for_a_picture(runs, tmp_path):

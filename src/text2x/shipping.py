@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import get_args
 
 from text2x.checkpoints import export
 from text2x.config import to_dict
 from text2x.errors import InputError
-from text2x.files import load_tensors, read_json, write_json
+from text2x.files import load_tensors, read_json, write_bytes, write_json
 from text2x.recipe import Model, Recipe, Stage, WeightFile, recipe_from_dict
 from text2x.weights import SCALE, Packing
 
@@ -38,20 +39,20 @@ def ship(parts: Sequence[Part], about: About, target: Path, packing: Packing = "
     """Write a model folder from runs, the one that reads prompts first; what is there already is replaced."""
     if not parts:
         raise InputError("a model needs at least one training run")
-    stages, weights = [], {}
-    target.mkdir(parents=True, exist_ok=True)
-    for part in parts:
-        recipe = _recipe_of(part.folder)
-        file = f"{recipe.name}.safetensors"
-        if file in weights:
-            raise InputError(f"two stages are called {recipe.name!r}; a model takes each name once")
-        average = part.average or str(recipe.training.averages[0])
-        sha256 = export(part.folder, average, target / file, packing)
-        tensors = load_tensors(target / file)
-        count = sum(value.numel() for name, value in tensors.items() if not name.endswith(SCALE))
-        weights[file] = WeightFile(sha256, packing, count)
-        stages.append(Stage(recipe, file))
-    base = stages[0].recipe
+    recipes = [_recipe_of(part.folder) for part in parts]
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two stages are called {name!r}; a model takes each name once")
+    weights = {}
+    with TemporaryDirectory() as aside:
+        for part, recipe in zip(parts, recipes, strict=True):
+            file = f"{recipe.name}.safetensors"
+            weights[file] = _packed(part, recipe, Path(aside) / file, packing)
+        for file in weights:
+            write_bytes(target / file, (Path(aside) / file).read_bytes())
+    stages = [Stage(recipe, file) for recipe, file in zip(recipes, weights, strict=True)]
+    base = recipes[0]
     size = about.size or base.size * (2 if len(stages) > 1 else 1)
     model = Model(
         name=about.name,
@@ -64,6 +65,14 @@ def ship(parts: Sequence[Part], about: About, target: Path, packing: Packing = "
     )
     write_json(target / "recipe.json", to_dict(model))
     return model
+
+
+def _packed(part: Part, recipe: Recipe, path: Path, packing: Packing) -> WeightFile:
+    """Write the averaged weights of a run and say what they are."""
+    sha256 = export(part.folder, part.average or str(recipe.training.averages[0]), path, packing)
+    tensors = load_tensors(path)
+    count = sum(value.numel() for name, value in tensors.items() if not name.endswith(SCALE))
+    return WeightFile(sha256, packing, count)
 
 
 def packed_as(name: str) -> Packing:

@@ -123,11 +123,10 @@ def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None)
 
 def fitted(recipe: Recipe, images: ImageSet) -> Recipe:
     """The recipe for a data set that is not the one it was written for: with that one's styles and all its groups."""
-    if set(recipe.data.styles) <= set(images.styles):
-        return recipe
     network, text = recipe.network, recipe.conditioner
-    data = replace(recipe.data, styles=(), exclude_groups=())
-    if text is None:
+    foreign = not set(recipe.data.styles) <= set(images.styles)
+    data = replace(recipe.data, styles=(), exclude_groups=()) if foreign else recipe.data
+    if text is None or set(data.styles or images.styles) <= set(text.styles):
         return replace(recipe, data=data)
     more = len(images.styles) - len(text.styles)
     return replace(
