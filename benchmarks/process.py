@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -90,22 +89,28 @@ class Measured:
     megabytes: float  # peak resident
 
 
+# A process that is as small as a shell: what the system calls the peak of a child counts its parent's size at the fork.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+begin = time.perf_counter()
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(json.dumps([time.perf_counter() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+child.returncode = os.waitstatus_to_exitcode(status)
+sys.exit(child.returncode)
+"""
+
+
 def run(command: Sequence[str]) -> Measured:
     """Run a command to its end and take the resources that the system counted for it."""
-    begin = time.perf_counter()
     # on a busy machine threads that spin while they wait would make both sides slow, the one with more of them more
     more = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_WAIT_POLICY": "PASSIVE"}
-    environment = {**os.environ, **more}
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
-    _, status, usage = os.wait4(child.pid, 0)
-    seconds = time.perf_counter() - begin
-    child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.stderr is not None
-    if child.returncode:
-        raise SystemExit(f"{' '.join(command)[:100]} failed:\n{child.stderr.read()}")
-    child.stderr.close()
-    kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    return Measured(seconds, usage.ru_utime + usage.ru_stime, kilobytes / 1024)
+    launch = [sys.executable, "-c", LAUNCHER, *command]
+    done = subprocess.run(launch, capture_output=True, text=True, env={**os.environ, **more})
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)[:100]} failed:\n{done.stderr}")
+    seconds, cpu_seconds, peak = json.loads(done.stdout)
+    return Measured(seconds, cpu_seconds, peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def untrained_model(folder: Path) -> Model:
