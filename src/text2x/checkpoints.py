@@ -34,7 +34,10 @@ MODEL, OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 FREE = (
     *(f"training.{name}" for name in ("steps", "patience", "compile", "checkpoint_seconds")),
     *(f"training.{name}" for name in ("evaluate_every", "sample_every", "log_every")),
-    *(f"recipe.{name}" for name in ("summary", "sampling", "objective.evaluation_times")),
+    *(
+        f"recipe.{name}"
+        for name in ("summary", "sampling", "low_resolution.sampling_noise", "objective.evaluation_times")
+    ),
 )
 
 
