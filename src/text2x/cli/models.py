@@ -61,6 +61,9 @@ def pack(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The model's folder; its name too.")],
     licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "unknown",
     summary: Annotated[str | None, typer.Option(help="One sentence on what it makes; otherwise the recipe's.")] = None,
+    attribution: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="A line that a source's licence asks for; may be repeated.")
+    ] = None,
     average: Annotated[
         str | None, typer.Option(help="Which averaged weights, as 0.999 or best-0.999; otherwise the recipe's first.")
     ] = None,
@@ -69,7 +72,7 @@ def pack(
     """Make a small model folder of training runs, to keep or to give away; it needs nothing but itself."""
     from text2x.shipping import About, Part, packed_as, ship
 
-    about = About(output.resolve().name, summary, licence)
+    about = About(output.resolve().name, summary, licence, attribution=tuple(attribution or ()))
     model = ship([Part(run, average) for run in runs], about, output, packed_as(packing))
     size = sum((output / file).stat().st_size for file in model.weights)
     typer.echo(f"{output}  {len(model.stages)} stages, {megabytes(size)}; use it with --model {output}")
@@ -96,6 +99,7 @@ def describe(recipe: Any) -> list[tuple[str, str]]:
         lines.append(
             ("defaults", ", ".join(f"{name} {value}" for name, value in defaults.items() if value is not None))
         )
+    lines += [("source", line) for line in recipe.get("attribution") or []]
     return lines
 
 
