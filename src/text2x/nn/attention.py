@@ -46,18 +46,17 @@ class Attention(nn.Module):
         self.key_scale = nn.Parameter(torch.ones(width // num_heads)) if qk_norm else None
         self.out = nn.Linear(width, width)
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # [B, N, S, d]
-
-    def _normalized(self, x: Tensor, scale: Tensor | None) -> Tensor:
-        return x if scale is None else rms_norm(x, scale.shape, scale.to(x.dtype))
+    def _split(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """[B, S, D] -> [B, N, S, d], normalised if there is a scale."""
+        heads = x.unflatten(-1, (self.num_heads, -1))  # normalised before the axes change places: memory in order
+        return (heads if scale is None else rms_norm(heads, scale.shape, scale.to(x.dtype))).transpose(1, 2)
 
     def text_keys_values(self, context: Tensor) -> KeysValues:
         """Keys and values of the text tokens, [B, L, context_width] -> two of [B, N, L, d]."""
         if self.text_key_value is None:
             raise ValueError("this attention takes no text")
         key, value = self.text_key_value(context).chunk(2, dim=-1)
-        return self._normalized(self._split(key), self.key_scale), self._split(value)
+        return self._split(key, self.key_scale), self._split(value)
 
     def forward(
         self,
@@ -69,11 +68,11 @@ class Attention(nn.Module):
         """[B, S, D] -> [B, S, D]; without text, "joint" is self-attention and "cross" is zero."""
         if self.text == "cross" and text is None:
             return torch.zeros_like(x)
-        query = self._normalized(self._split(self.query(x)), self.query_scale)
+        query = self._split(self.query(x), self.query_scale)
         query = query if rotate is None else rotate(query)
         if self.key_value is not None:
-            key, value = (self._split(each) for each in self.key_value(x).chunk(2, dim=-1))
-            key = self._normalized(key, self.key_scale)
+            key, value = self.key_value(x).chunk(2, dim=-1)
+            key, value = self._split(key, self.key_scale), self._split(value)
             key = key if rotate is None else rotate(key)
         else:
             key, value = query[:, :, :0], query[:, :, :0]
