@@ -57,10 +57,15 @@ def nearest(of: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order[:, 0], two
 
 
+def save_small(sheet: Image, path: Path) -> None:
+    """A PNG of 128 colours: these sheets are kept in the repository."""
+    sheet.to_pil().convert("RGB").quantize(128).save(path, optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="emoji")
-    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--out", type=Path, default=Path("src/text2x/shipped/emoji"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -77,7 +82,7 @@ def main() -> None:
             request = text2x.ImageRequest(name, seed=options.seed, style=style)
             made.append(generator.generate(request)[0].media)
             labels.append(f"{name}, {style}")
-    contact_sheet(made, columns=10, labels=labels).save(options.out / "emoji-50.png")
+    save_small(contact_sheet(made, columns=10, labels=labels), options.out / "emoji-50.png")
 
     shown = np.concatenate([flat(premultiplied(each)) for each in made])
     index, two = nearest(shown, trained)
@@ -87,7 +92,7 @@ def main() -> None:
         item = images.items[rows[index[place]]]
         beside += [picture, Image(real).resize(picture.width)]
         told += [labels[place], f"{item.captions[0]}, {item.style}: {two[place, 0]:.2f}"]
-    contact_sheet(beside, columns=12, labels=told).save(options.out / "emoji-nearest.png")
+    save_small(contact_sheet(beside, columns=12, labels=told), options.out / "emoji-nearest.png")
 
     unseen = [i for i in images.split("unseen-concepts") if images.items[i].style in styles]
     unseen = [i for i in unseen if images.items[i].group != "flags"][:: max(1, len(unseen) // 200)]
