@@ -189,8 +189,13 @@ def _front_matter(card: str, key: str) -> str | None:
     return line.group(1).strip() if line else None
 
 
+def without_front_matter(card: str) -> str:
+    """The card without the block of keys and values at its top."""
+    return re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+
+
 def _first_sentence(card: str) -> str:
-    text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+    text = without_front_matter(card)
     paragraphs: Sequence[str] = [each.strip() for each in re.split(r"\n\s*\n", text)]
     plain = next((each for each in paragraphs if each and not each.startswith(("#", "!", "<", "|"))), "")
     return shortened(re.split(r"(?<=[.!?])\s", plain)[0], 120) if plain else ""

@@ -11,7 +11,7 @@ import typer
 from text2x.cli.options import Json, model_names, models_folder
 from text2x.cli.terminal import megabytes
 from text2x.errors import InputError
-from text2x.library import ModelInfo, info
+from text2x.library import ModelInfo, info, without_front_matter
 from text2x.library import models as all_models
 
 app = typer.Typer(help="List the models, or show one.", invoke_without_command=True)
@@ -52,7 +52,7 @@ def show(
     for label, value in describe(found.recipe):
         typer.echo(f"  {label:<8} {value}")
     if found.card:
-        typer.echo(f"\n{found.card.strip()}")
+        typer.echo(f"\n{without_front_matter(found.card).strip()}")
 
 
 @app.command()
