@@ -1,4 +1,4 @@
-"""The command line in an empty folder, with a model called emoji that paints without a network."""
+"""The command line in an empty folder, with a painter in place of a network and a model folder called mine."""
 
 import io
 import sys
@@ -13,10 +13,10 @@ from text2x.cli import main
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in an empty folder with a model called emoji; gives exit code, standard output and error."""
+    """Runs a command in an empty folder with a model called mine; gives exit code, standard output and error."""
     models = tmp_path / ".models"
-    (models / "emoji").mkdir(parents=True)
-    (models / "emoji" / "recipe.json").write_text('{"name": "emoji", "summary": "Paints.", "licence": "CC0-1.0"}')
+    (models / "mine").mkdir(parents=True)
+    (models / "mine" / "recipe.json").write_text('{"name": "mine", "summary": "Paints.", "licence": "CC0-1.0"}')
     monkeypatch.setenv("TEXT2X_MODELS", str(models))
     monkeypatch.setenv("TEXT2X_CACHE", str(tmp_path / ".cache"))
     monkeypatch.chdir(tmp_path)

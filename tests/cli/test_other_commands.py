@@ -19,12 +19,13 @@ from text2x.requests import ImageRequest
 
 def test_models_are_listed_and_shown(run: Run) -> None:
     code, printed, _ = run("models")
-    assert code == 0 and re.search(r"^emoji +\d+\.\d MiB +CC0-1\.0 +Paints\.$", printed, re.MULTILINE)
-    code, printed, _ = run("models", "show", "emoji")
+    assert code == 0 and re.search(r"^mine +\d+\.\d MiB +CC0-1\.0 +Paints\.$", printed, re.MULTILINE)
+    assert re.search(r"^emoji +\d+\.\d MiB +CC-BY-4\.0 +Small", printed, re.MULTILINE)
+    code, printed, _ = run("models", "show", "mine")
     assert code == 0 and "CC0-1.0" in printed and "Paints." in printed
     code, printed, _ = run("models", "--json")
-    assert "emoji" in [each["name"] for each in json.loads(printed)]
-    code, printed, _ = run("models", "show", "emoji", "--json")
+    assert [each["name"] for each in json.loads(printed)] == ["emoji", "mine"]
+    code, printed, _ = run("models", "show", "mine", "--json")
     assert json.loads(printed)["recipe"]["licence"] == "CC0-1.0"
 
 

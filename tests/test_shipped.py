@@ -1,0 +1,64 @@
+"""The models that come with the package: small enough, described, and drawing what their cards say."""
+
+import numpy as np
+import pytest
+
+from text2x.generators import DiffusionGenerator
+from text2x.library import load, models, shipped_folder
+from text2x.requests import ImageRequest
+
+FOLDERS = sorted(path for path in shipped_folder().iterdir() if (path / "recipe.json").is_file())
+MEBIBYTE = 2**20
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_shipped_model_is_small_and_has_a_card_with_its_sources(folder):
+    weights = [path.stat().st_size for path in folder.glob("*.safetensors")]
+    assert sum(weights) <= 15 * MEBIBYTE
+    card = (folder / "README.md").read_text("utf-8")
+    info = next(each for each in models() if each.name == folder.name)
+    assert info.problem is None and info.licence != "unknown"
+    for line in info.recipe["attribution"]:
+        assert line.split(",")[0] in card
+    for word in ("## Data", "## Training", "## What it does badly", "nearest"):
+        assert word in card
+
+
+def test_all_shipped_weights_together_stay_within_their_limit():
+    assert sum(path.stat().st_size for path in shipped_folder().glob("*/*.safetensors")) <= 48 * MEBIBYTE
+
+
+@pytest.fixture(scope="module")
+def emoji() -> DiffusionGenerator:
+    generator = load("emoji")
+    assert isinstance(generator, DiffusionGenerator)
+    return generator
+
+
+@pytest.mark.medium
+def test_emoji_draws_a_red_heart_on_a_transparent_ground(emoji):
+    picture = emoji.generate(ImageRequest("a red heart", seed=7))[0].media.to_uint8().astype(int)
+    shown = picture[picture[..., 3] > 127][:, :3].mean(0)
+    assert shown[0] > 150 and shown[0] > 2 * shown[1] and shown[0] > 2 * shown[2]
+    corners = picture[[0, 0, -1, -1], [0, -1, 0, -1], 3]
+    assert (corners < 64).all()
+    assert 0.3 < (picture[..., 3] > 127).mean() < 0.9
+
+
+@pytest.mark.medium
+def test_emoji_follows_colours_and_styles(emoji):
+    def mean_colour(prompt: str, style: str) -> np.ndarray:
+        picture = emoji.generate(ImageRequest(prompt, seed=1, style=style))[0].media.to_uint8().astype(float)
+        return picture[picture[..., 3] > 127][:, :3].mean(0)
+
+    for style in emoji.styles:
+        assert mean_colour("green book", style).argmax() == 1
+        assert mean_colour("blue circle", style).argmax() == 2
+        assert mean_colour("red circle", style).argmax() == 0
+
+
+@pytest.mark.medium
+def test_emoji_keeps_to_the_seed(emoji):
+    batch = [each.media.pixels for each in emoji.generate(ImageRequest("a slice of pizza", seed=7, count=2))]
+    alone = emoji.generate(ImageRequest("a slice of pizza", seed=8))[0].media.pixels
+    assert np.array_equal(batch[1], alone)
