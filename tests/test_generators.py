@@ -102,7 +102,7 @@ def test_sizes_are_made_by_upsampling_and_then_exactly(generator, size):
 
 
 def test_the_large_picture_follows_the_small_one(folder):
-    """With weights that are zero at the end an upsampler paints grey; ours must not depend on the base alone."""
+    """The upsampler reads no words: another prompt reaches it through the small picture alone."""
     model = model_from_dict(_read(folder))
     generator = build_generator(to_dict(model), folder)
     small, large = pixels(generator, size=16)[0], pixels(generator, size=32)[0]
