@@ -34,7 +34,13 @@ BAD = [
     ({"prompt": "a", "size": 10**9}, "8 to 4096"),
     ({"prompt": "a", "guidance": float("nan")}, "nan"),
     ({"prompt": "a", "guidance": float("inf")}, "inf"),
-    ({"prompt": "a", "guidance": 50.5}, "-20 to 50"),
+    ({"prompt": "a", "guidance": 50.5}, "-20 and 50"),
+    ({"prompt": "a", "guidance": "cgf:4"}, "cfg"),
+    ({"prompt": "a", "guidance": True}, "True"),
+    ({"prompt": "a", "also": "snow"}, "list"),
+    ({"prompt": "a", "also": ("snow::much",)}, "much"),
+    ({"prompt": "a", "also": ("snow::11",)}, "-10 to 10"),
+    ({"prompt": "a", "also": ("::1",)}, "further prompt is empty"),
     ({"prompt": "a", "guidance_interval": (0.8, 0.1)}, "low < high"),
     ({"prompt": "a", "guidance_interval": (0.1, 1.5)}, "1.5"),
     ({"prompt": "a", "guidance_interval": (0.1,)}, "two times"),
@@ -99,7 +105,17 @@ def test_plain_values_make_a_request_and_lists_stand_for_tuples() -> None:
     values = {"prompt": "a", "steps": 5, "guidance": 2, "guidance_interval": [0.25, 0.75]}
     request = ImageRequest.from_dict(values)
     assert request == ImageRequest("a", steps=5, guidance=2.0, guidance_interval=(0.25, 0.75))
-    assert isinstance(request.guidance, float)
+
+
+def test_guidance_has_one_spelling_however_it_is_written() -> None:
+    for written in (4, 4.0, "4", "cfg:4", " CFG : 4.0 ,interval=0-1"):
+        assert ImageRequest("a", guidance=written).guidance == "cfg:4"
+    assert ImageRequest("a", guidance="none").guidance == "none"
+
+
+def test_further_prompts_have_a_weight_which_is_1_if_none_is_written() -> None:
+    request = ImageRequest("a", also=("snow::0.5", "hat::-1", "a cat"))
+    assert request.further() == (("snow", 0.5), ("hat", -1.0), ("a cat", 1.0))
 
 
 def test_an_unknown_field_is_an_error_with_the_nearest_name() -> None:

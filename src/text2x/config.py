@@ -77,6 +77,8 @@ def _parse_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
     if len(kinds) == 1:
         return _parse(kinds[0], value, where)
     classes: dict[str, Any] = {kind.__name__: kind for kind in kinds if hasattr(kind, "__dataclass_fields__")}
+    if type(value) in classes.values():
+        return value
     if isinstance(value, str) and value in classes:  # a name alone: with its defaults
         return from_dict(classes[value], {}, where)
     if isinstance(value, Mapping):

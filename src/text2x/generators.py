@@ -6,26 +6,31 @@ calls of the same shape: bytes are then equal however many are asked for. On a G
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from text2x.conditioning import Conditioning, concatenate
-from text2x.diffusion.denoiser import Denoise, Denoiser
-from text2x.diffusion.guidance import paired
-from text2x.diffusion.samplers import SAMPLERS, Step, time_grid
-from text2x.diffusion.variance import LastVariance
+from text2x.diffusion.guidance import clamped
+from text2x.diffusion.samplers import SAMPLERS, Step
+from text2x.editing import scale_keep, scale_to
+from text2x.edits import Edit, Inpainting, Outpainting, Variation
 from text2x.errors import InputError
+from text2x.files import read_json
+from text2x.guidance_terms import WHOLE, format_guidance, parse_guidance
+from text2x.guides import load_classifier, load_clip
+from text2x.guiding import Asked, Leaders, led
 from text2x.masks import unknown_channels
 from text2x.media import Image
 from text2x.nn.initialization import no_initialization
 from text2x.objectives import upsampling_condition
+from text2x.painting import inpainted, outpainted, picture_of, varied
 from text2x.recipe import (
     Model,
     Recipe,
@@ -39,20 +44,15 @@ from text2x.recipe import (
     recipe_from_dict,
     trainable_of,
 )
-from text2x.requests import ImageRequest, OnStep, Progress, Result, unknown
+from text2x.requests import ImageRequest, OnStep, Progress, Result, read_weighted, unknown
+from text2x.sampling import CHANNELS, Beginning, Region, TrainedStage, Walk, stage_seed, walk
+from text2x.text_conditioner import MiniLMConfig, TextConditioner
 from text2x.weights import load_weights
 
 CPU_ITEMS, GPU_ITEMS = 1, 64  # that go through the networks together
+LARGEST_PAINTED = 256  # pixels a side at which a window is painted; a larger one is scaled
+WITHOUT_CHANNELS = "repaint"  # the method for a network that was not trained with masks
 LARGEST_FACTOR = 16  # of the base's size that upsampling by steps of two is allowed to reach
-
-
-@dataclass(frozen=True)
-class TrainedStage:
-    """A recipe with its weights: a denoiser and what reads the prompt for it."""
-
-    recipe: Recipe
-    denoiser: Denoiser
-    text: Text
 
 
 @dataclass(frozen=True)
@@ -63,31 +63,59 @@ class Settings:
     negative: str
     steps: int
     sampler: str
-    guidance: float
+    guidance: str  # as guidance_terms writes it
     guidance_interval: tuple[float, float]
     style: str | None
     size: int
+    also: tuple[str, ...] = ()
+    method: str | None = None  # of in- and outpainting
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for the file's metadata."""
-        return dict(self.__dict__)
+        return {name: value for name, value in self.__dict__.items() if value not in (None, ())}
+
+    def asked(self) -> Asked:
+        """What of it reaches the network; the interval is that of each form which has none of its own."""
+        terms = parse_guidance(self.guidance)
+        if self.guidance_interval != WHOLE:
+            terms = tuple(
+                replace(each, interval=self.guidance_interval) if each.interval == WHOLE else each for each in terms
+            )
+        further = tuple(read_weighted(each) for each in self.also)
+        return Asked(self.prompt, self.negative, self.style, further, terms)
 
 
 class DiffusionGenerator:
-    """Text to image by diffusion: a base that reads the prompt, then an upsampler as often as the size needs it."""
+    """Text to image by diffusion: a base that reads the prompt, then an upsampler as often as the size needs it.
 
-    def __init__(self, model: Model, stages: tuple[TrainedStage, ...], device: str = "cpu") -> None:
-        if not stages:
-            raise InputError(f"the model {model.name} has no stages; its recipe.json names none")
+    `leaders` are the networks that guidance may ask for. `together` is how many items go through the networks at once;
+    on a CPU more than one is faster, but an item's last bits then depend on how many there are.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        stages: tuple[TrainedStage, ...],
+        device: str = "cpu",
+        leaders: Leaders | None = None,
+        together: int | None = None,
+    ) -> None:
         if stages[0].recipe.low_resolution is not None:
             raise InputError(f"the model {model.name} has no stage that reads a prompt: its first is an upsampler")
         self.model, self.stages, self.device = model, stages, torch.device(device)
+        self.leaders = leaders or Leaders()
+        self.together = together or (CPU_ITEMS if self.device.type == "cpu" else GPU_ITEMS)
 
     @property
     def styles(self) -> tuple[str, ...]:
         """The styles that a request may name."""
         conditioner = self.stages[0].recipe.conditioner
         return () if conditioner is None else conditioner.styles
+
+    @property
+    def largest(self) -> int:
+        """The side of the largest square that it makes, in pixels."""
+        return self.stages[0].recipe.size * (LARGEST_FACTOR if len(self.stages) > 1 else 1)
 
     def generate(self, request: ImageRequest, on_step: OnStep | None = None) -> list[Result]:
         """One result an item, in order; raises InputError for what this model cannot do."""
@@ -96,17 +124,21 @@ class DiffusionGenerator:
         assert request.seed is not None
         settings, ignored = self.settings(request)
         warnings = (*cleaning, *ignored)
-        together = CPU_ITEMS if self.device.type == "cpu" else GPU_ITEMS
+        together = self.together if request.edit is None else 1
         results: list[Result] = []
         for start in range(0, request.count, together):
             items = tuple(range(start, min(start + together, request.count)))
             seeds = [request.seed + item for item in items]
-            timings: dict[str, float] = {}
-            pictures = self._pictures(settings, seeds, _Reporter(on_step, items, self, settings), timings)
-            shares = {name: seconds / len(items) for name, seconds in timings.items()}
-            described = {**settings.as_dict(), "model": self.model.name}
+            run = Run(settings, self._reporter(on_step, items, settings))
+            if request.edit is None:
+                pictures, more = self.images(self._make(run, seeds, settings.size), settings.size), ()
+            else:
+                edited, more = self._edited(request.edit, run, seeds[0])
+                pictures = [edited]
+            shares = {name: seconds / len(items) for name, seconds in run.timings.items()}
+            described = {**settings.as_dict(), **run.chosen, "model": self.model.name}
             results += [
-                Result(picture, seed, warnings, shares, described)
+                Result(picture, seed, (*warnings, *more), shares, described)
                 for picture, seed in zip(pictures, seeds, strict=True)
             ]
         return results
@@ -115,26 +147,41 @@ class DiffusionGenerator:
         """The request with the model's defaults, and what of it is ignored or cut off."""
         defaults = self.stages[0].recipe.sampling
         size = self.model.size if request.size is None else request.size
-        largest = self.stages[0].recipe.size * (LARGEST_FACTOR if len(self.stages) > 1 else 1)
-        if size > largest:
-            raise InputError(f"size is {size}; the model {self.model.name} makes pictures of at most {largest} pixels")
+        if size > self.largest:
+            most = f"makes pictures of at most {self.largest} pixels"
+            raise InputError(f"size is {size}; the model {self.model.name} {most}")
         sampler = request.sampler or defaults.sampler
         if sampler not in SAMPLERS:
             raise unknown("sampler", sampler, SAMPLERS)
         style = request.style or defaults.style
         if style is not None and style not in self.styles:
             raise unknown("style", style, self.styles)
+        default = format_guidance(parse_guidance(defaults.guidance))
         settings = Settings(
             prompt=request.prompt,
             negative=request.negative,
             steps=request.steps or defaults.steps,
             sampler=sampler,
-            guidance=defaults.guidance if request.guidance is None else request.guidance,
+            guidance=default if request.guidance is None else str(request.guidance),
             guidance_interval=request.guidance_interval or defaults.guidance_interval,
             style=style,
             size=size,
+            also=request.also,
+            method=self._method(request.edit),
         )
         return settings, tuple(self._warnings(settings))
+
+    def _method(self, edit: Edit | None) -> str | None:
+        """How a known region is used: as asked for, or as well as the network can."""
+        if edit is None or isinstance(edit, Variation):
+            return None
+        able = reads_masks(self.stages[0].recipe)
+        if edit.method == CHANNELS and not able:
+            raise InputError(
+                f"the model {self.model.name} was not trained with masks, so the method channels is not for it; "
+                "take keep, repaint, langevin or differential"
+            )
+        return edit.method or (CHANNELS if able else WITHOUT_CHANNELS)
 
     def _warnings(self, settings: Settings) -> Iterator[str]:
         text = self.stages[0].text
@@ -142,129 +189,155 @@ class DiffusionGenerator:
             dropped = text.truncated(getattr(settings, name)) if text is not None else None
             if dropped:
                 yield f"the end of the {name} does not fit and is ignored: {dropped!r}"
-        if settings.negative and settings.guidance == 1:
-            yield f"guidance is 1, which is off, so the negative prompt is ignored: {settings.negative!r}"
+        asked = settings.asked()
+        for prompt, _ in asked.further:
+            if text is not None and (dropped := text.truncated(prompt)):
+                yield f"the end of a further prompt does not fit and is ignored: {dropped!r}"
+        uses_null = asked.needs("cfg") or asked.needs("apg") or asked.further
+        if settings.negative and not uses_null:
+            without = f"guidance is {settings.guidance}, without cfg or apg"
+            yield f"{without}, so the negative prompt is ignored: {settings.negative!r}"
 
-    @torch.inference_mode()
-    def _pictures(
-        self, settings: Settings, seeds: list[int], report: _Reporter, timings: dict[str, float]
-    ) -> list[Image]:
-        begin = time.perf_counter()
-        denoise, variance = guided(self.stages[0], settings, len(seeds), self.device)
-        timings["text"] = time.perf_counter() - begin
-        x = self._sample(0, settings, denoise, seeds, self.stages[0].recipe.size, report, variance)
-        timings["base"] = time.perf_counter() - begin - timings["text"]
-        while x.shape[-1] < settings.size:
-            x = self._upsample(x, settings, seeds, report)
-        if len(self.stages) > 1:
-            timings["upsampler"] = time.perf_counter() - begin - timings["text"] - timings["base"]
-        return self.images(x, settings.size)
-
-    def _sample(
-        self,
-        stage: int,
-        settings: Settings,
-        denoise: Denoise,
-        seeds: list[int],
-        size: int,
-        report: _Reporter,
-        variance: LastVariance | None = None,
+    def _make(
+        self, run: Run, seeds: list[int], size: int, known: Region | None = None, begin: Beginning | None = None
     ) -> Tensor:
-        """Draw each item's noise from its own generator and walk from noise to data."""
-        recipe = self.stages[stage].recipe
-        defaults = recipe.sampling
-        sampler, steps = (settings.sampler, settings.steps) if stage == 0 else (defaults.sampler, defaults.steps)
-        rngs = [torch.Generator().manual_seed(stage_seed(seed, stage, size)) for seed in seeds]
+        """Pictures [B, 4, S, S] of the least size that the stages make and that is not below the one asked for."""
+        base = self.stages[0].recipe.size
+        with run.timed("text"):
+            at_base = None if known is None else known.at(base)
+            sampler = run.settings.sampler
+            lead = led(
+                self.stages[0], run.settings.asked(), self.leaders, self.model.name, len(seeds), at_base, sampler
+            )
+            run.chosen.update(lead.chosen)
+        with run.timed("base"), torch.inference_mode():
+            steps = run.settings.steps
+            plan = Walk(tuple(seeds), base, sampler, steps, at_base, begin, lead.options, run.report("base", steps))
+            x = walk(self.stages[0].recipe, lead.denoise, plan, self.device)
+        with run.timed("upsampler"), torch.inference_mode():
+            while x.shape[-1] < size and len(self.stages) > 1:
+                x = self._upsample(x, run, seeds, known, begin)
+        return x
 
-        def noise_like(x: Tensor) -> Tensor:
-            rows = [torch.randn(x.shape[1:], generator=rng, dtype=torch.float32) for rng in rngs]
-            return torch.stack(rows).to(x.device, x.dtype)
-
-        ts = time_grid(steps, shift=defaults.shift, kind=defaults.grid, schedule=recipe.schedule)
-        _, sigma = recipe.schedule(ts[:1])
-        shape = torch.empty(len(seeds), recipe.network.in_channels, size, size, device=self.device)
-        x = noise_like(shape) * float(sigma)
-        on_step = report.stage("base" if stage == 0 else f"upsampler to {size}", steps)
-        options = {"variance": variance} if sampler == "ddpm" and variance is not None else {}
-        return SAMPLERS[sampler](denoise, x, ts, recipe.schedule, noise_like=noise_like, on_step=on_step, **options)
-
-    def _upsample(self, x: Tensor, settings: Settings, seeds: list[int], report: _Reporter) -> Tensor:
+    def _upsample(self, x: Tensor, run: Run, seeds: list[int], known: Region | None, begin: Beginning | None) -> Tensor:
         """[B, 4, H, W] -> [B, 4, 2H, 2W] by the last stage."""
         place = len(self.stages) - 1
-        stage = self.stages[place]
-        low = stage.recipe.low_resolution
+        recipe = self.stages[place].recipe
+        low = recipe.low_resolution
         assert low is not None
         size = x.shape[-1] * low.factor
         # seeds of the corrupting noise differ from those of the sampler's by the size of the picture they are for
         rngs = [torch.Generator().manual_seed(stage_seed(seed, place, -size)) for seed in seeds]
         noise = torch.stack([torch.randn(x.shape[1:], generator=rng) for rng in rngs]).to(self.device)
         level = torch.full((len(seeds),), low.sampling_noise, device=self.device)
-        known = unknown_channels(x.new_empty(len(seeds), x.shape[1], size, size))
-        conditioning = upsampling_condition(x.clamp(-1, 1), level, noise, known, low.factor)
-        denoise = clamped(stage.denoiser.denoise(conditioning))
-        return self._sample(place, settings, denoise, seeds, size, report)
+        told = unknown_channels(x.new_empty(len(seeds), x.shape[1], size, size))
+        if known is not None:
+            # the base's method has done its work: from here on the hole follows the small picture
+            known = replace(known.at(size), method=CHANNELS if reads_masks(recipe) else "keep")
+            told = known.channels(len(seeds), self.device) if reads_masks(recipe) else told
+        conditioning = upsampling_condition(x.clamp(-1, 1), level, noise, told, low.factor)
+        denoise = clamped(self.stages[place].denoiser.denoise(conditioning))
+        sampling = recipe.sampling
+        report = run.report(f"upsampler to {size}", sampling.steps)
+        own = tuple(stage_seed(seed, place, size) for seed in seeds)
+        plan = Walk(own, size, sampling.sampler, sampling.steps, known, begin, (), report)
+        return walk(recipe, denoise, plan, self.device)
+
+    def _edited(self, edit: Edit, run: Run, seed: int) -> tuple[Image, tuple[str, ...]]:
+        """One picture made from a picture, and warnings about its mask."""
+
+        def paint(pixels: np.ndarray, keep: np.ndarray, window: int) -> np.ndarray:
+            size = self._painting_size(pixels.shape[-1])
+            known = keep if not isinstance(edit, Variation) else None
+            image = torch.from_numpy(scale_to(pixels, size, known))[None]
+            own = [seed if window == 0 else stage_seed(seed, -1, window)]
+            if isinstance(edit, Variation):
+                made = self._make(run, own, size, begin=Beginning(image, edit.strength))
+            else:
+                mask = torch.from_numpy(scale_keep(keep, size))[None, None]
+                assert run.settings.method is not None
+                made = self._make(run, own, size, Region(image, mask, run.settings.method, edit.rounds))
+            return scale_to(made[0].float().clamp(-1, 1).cpu().numpy(), pixels.shape[-1])
+
+        side = self.model.size
+        if isinstance(edit, Inpainting):
+            return inpainted(edit, side, paint)
+        if isinstance(edit, Outpainting):
+            return outpainted(edit, side, paint), ()
+        return varied(picture_of(edit.image), side, paint), ()
+
+    def _painting_size(self, side: int) -> int:
+        """The side at which a window is painted: that of a stage, not below the window's unless it is too large."""
+        size = self.stages[0].recipe.size
+        while size < side and len(self.stages) > 1 and size < max(self.model.size, LARGEST_PAINTED):
+            size *= 2
+        return size
 
     def images(self, x: Tensor, size: int) -> list[Image]:
         """Pictures of the wanted size from [B, 4, H, W]."""
         pictures = [Image(each.clamp(-1, 1).numpy()) for each in x.float().cpu()]
         return [each if each.width == size else each.resize(size) for each in pictures]
 
+    def _reporter(self, on_step: OnStep | None, items: tuple[int, ...], settings: Settings) -> Reporter:
+        def report(name: str, steps: int) -> Callable[[Step], None] | None:
+            if on_step is None:
+                return None
 
-class _Reporter:
-    """Turns a sampler's steps into the caller's progress."""
+            def told(step: Step) -> None:
+                estimate = step.x_0
 
-    def __init__(
-        self, on_step: OnStep | None, items: tuple[int, ...], generator: DiffusionGenerator, settings: Settings
-    ) -> None:
-        self.on_step, self.items, self.generator, self.settings = on_step, items, generator, settings
+                def shown() -> list[Image]:
+                    return self.images(estimate, max(settings.size, estimate.shape[-1]))
 
-    def stage(self, name: str, steps: int) -> Callable[[Step], None] | None:
-        if self.on_step is None:
-            return None
-        on_step = self.on_step
+                on_step(Progress(step.index + 1, steps, name, items, shown))
 
-        def report(step: Step) -> None:
-            estimate = step.x_0
-
-            def shown() -> list[Image]:
-                return self.generator.images(estimate, max(self.settings.size, estimate.shape[-1]))
-
-            on_step(Progress(step.index + 1, steps, name, self.items, shown))
+            return told
 
         return report
 
 
-def guided(
-    stage: TrainedStage, settings: Settings, count: int, device: torch.device
-) -> tuple[Denoise, LastVariance | None]:
-    """The stage's denoise for `count` items of one prompt, guided as the settings say; text is read once.
+Reporter = Callable[[str, int], Callable[[Step], None] | None]  # stage, its steps -> what its sampler tells
 
-    With it, the variance that the network has learned, if it has.
+
+@dataclass(frozen=True)
+class Run:
+    """One pass through the stages: what was asked, who is told, how long the parts took, what guides chose."""
+
+    settings: Settings
+    report: Reporter
+    timings: dict[str, float] = field(default_factory=dict)  # seconds
+    chosen: dict[str, str] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Count the seconds of what is inside."""
+        begin = time.perf_counter()
+        yield
+        self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - begin
+
+
+def reads_masks(recipe: Recipe) -> bool:
+    """Whether the network takes the known part and the mask as further channels."""
+    network = recipe.network
+    low = 0 if recipe.low_resolution is None else network.in_channels
+    return network.extra_channels - low > network.in_channels
+
+
+def build_generator(
+    values: Mapping[str, Any], folder: Path, device: str = "cpu", find: Callable[[str], Path] | None = None
+) -> DiffusionGenerator:
+    """The generator that a recipe.json describes, with the weights beside it: a model, or the folder of a run.
+
+    `find` gives the folder of a guide by its name; without it guides lie beside the model's folder.
     """
-    network = stage.recipe.network
-    variance = LastVariance() if network.out_channels == 2 * network.in_channels else None
-    if stage.text is None:
-        return clamped(stage.denoiser.denoise(Conditioning(), variance)), variance
-    conditional = stage.text([settings.prompt], [settings.style])
-    # the null is the empty prompt without a style, or the negative prompt in the same style
-    null = stage.text([settings.negative], [settings.style if settings.negative else None])
-    rows = torch.zeros(count, dtype=torch.long)
-    given, other = conditional[rows].to(device), null[rows].to(device)
-    alone = stage.denoiser.denoise(given, variance)
-    if settings.guidance == 1:
-        return clamped(alone), variance
-    pair = stage.denoiser.denoise(concatenate([given, other]), variance)
-    return clamped(paired(alone, pair, settings.guidance, settings.guidance_interval)), variance
-
-
-def build_generator(values: Mapping[str, Any], folder: Path, device: str = "cpu") -> DiffusionGenerator:
-    """The generator that a recipe.json describes, with the weights beside it: a model, or the folder of a run."""
     if values.get("type") == "Recipe":
         recipe = recipe_from_dict(values)
         weights = f"averages/{recipe.training.averages[0]}.safetensors"
         model = Model(recipe.name, recipe.summary, "unknown", (Stage(recipe, weights),), size=recipe.size)
     else:
         model = model_from_dict(values)
+    if not model.stages:
+        raise InputError(f"the model {model.name} has no stages; its recipe.json names none")
     texts: dict[Any, Any] = {}
     stages = []
     for stage in model.stages:
@@ -273,7 +346,22 @@ def build_generator(values: Mapping[str, Any], folder: Path, device: str = "cpu"
             texts[recipe.conditioner] = build_text(recipe)
         network, text = load_stage(recipe, folder / stage.weights, texts[recipe.conditioner], device)
         stages.append(TrainedStage(recipe, build_denoiser(recipe, network), text))
-    return DiffusionGenerator(model, tuple(stages), device)
+    return DiffusionGenerator(model, tuple(stages), device, _leaders(model, stages[0].text, folder, device, find))
+
+
+def _leaders(model: Model, text: Text, folder: Path, device: str, find: Callable[[str], Path] | None) -> Leaders:
+    """What loads the guides that a model names, when they are asked for; they read prompts with the model's encoder."""
+    minilm = isinstance(text, TextConditioner) and isinstance(text.config, MiniLMConfig)
+    encoder = text.encoder if minilm else None
+    place = find or (lambda name: folder.parent / name)
+
+    def finder(form: str, name: str) -> Callable[[], Any]:
+        if form == "auto":
+            return lambda: build_generator(read_json(place(name) / "recipe.json"), place(name), device, find).stages[0]
+        load = {"classifier": load_classifier, "clip": load_clip}[form]
+        return lambda: load(place(name), device, encoder)
+
+    return Leaders({form: finder(form, name) for form, name in model.guides.items()})
 
 
 def load_stage(recipe: Recipe, path: Path, text: Text, device: str) -> tuple[Any, Text]:
@@ -283,16 +371,3 @@ def load_stage(recipe: Recipe, path: Path, text: Text, device: str) -> tuple[Any
     trainable = trainable_of(network, text)
     load_weights(trainable, path)
     return parts_of(trainable.eval().requires_grad_(False).to(device), text)
-
-
-def clamped(denoise: Denoise) -> Denoise:
-    """Estimates of pixels cannot leave [-1, 1] (Ho et al. 2020, Sec. 3.2; "static thresholding" in Imagen)."""
-    return lambda x_t, t: denoise(x_t, t).clamp(-1, 1)
-
-
-def stage_seed(seed: int, stage: int, size: int) -> int:
-    """The seed of one stage's noise for one item; that of the base is the item's own."""
-    if stage == 0:
-        return seed
-    digest = hashlib.sha256(f"{seed}/{stage}/{size}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1

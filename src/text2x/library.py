@@ -32,6 +32,7 @@ class ModelInfo:
     recipe: Mapping[str, Any]
     card: str  # README.md
     problem: str | None = None  # why it cannot be loaded
+    kind: str = "image"  # what it makes, or "guides" or "judge"
 
 
 def user_folder() -> Path:
@@ -78,6 +79,7 @@ def load(name: str | Path, device: str = "auto", folder: Path | None = None) -> 
     """Build the generator of a model by its name or its folder; `device` is auto, cpu, cuda, cuda:1 or mps."""
     found = info(name, folder)
     recipe = read_recipe(found.folder)
+    check_makes_media(found.folder, recipe)
     check_weights(found.folder, recipe)
     from text2x.generators import build_generator
 
@@ -89,6 +91,25 @@ def load(name: str | Path, device: str = "auto", folder: Path | None = None) -> 
         raise InputError(f"{where}{error}") from error
     except (RuntimeError, KeyError) as error:  # what torch raises for weights of another shape or name
         raise InputError(f"the model in {found.folder} does not fit its recipe: {_first_lines(error)}") from error
+
+
+def check_makes_media(folder: Path, recipe: Mapping[str, Any]) -> None:
+    """Raise InputError for a folder of guides or of a judge, which make nothing themselves."""
+    kind, name = _kind(recipe), folder.resolve().name
+    if kind == "guides":
+        raise InputError(
+            f"{name} guides other models and makes no pictures itself; give a model, as --model emoji, and --guidance"
+        )
+    if kind == "judge":
+        raise InputError(f"{name} judges pictures and makes none itself; give a model, as --model emoji")
+
+
+def sibling(found: ModelInfo, name: str) -> ModelInfo:
+    """The folder that a model names as its guides: beside its own, or among the shipped ones."""
+    for parent in (found.folder.resolve().parent, shipped_folder()):
+        if (parent / name / "recipe.json").is_file():
+            return _info(parent / name, shipped=parent == shipped_folder())
+    raise InputError(f"{found.name} names {name!r} as its guides, which lies neither beside it nor in the package")
 
 
 @lru_cache(maxsize=1)
@@ -179,7 +200,20 @@ def _info(folder: Path, shipped: bool) -> ModelInfo:
         recipe=recipe,
         card=card,
         problem=problem,
+        kind=_kind(recipe),
     )
+
+
+def _kind(recipe: Mapping[str, Any]) -> str:
+    """What recipe.json is of: of a model, of guides or of a judge, packed or a training run's."""
+    if recipe.get("type") == "GuideRecipe":
+        guides = [recipe]
+    elif recipe.get("type") == "Guides":
+        guides = [each.get("recipe") for each in recipe.get("guides") or [] if isinstance(each, Mapping)]
+    else:
+        return "image"
+    kinds = {each.get("kind") for each in guides if isinstance(each, Mapping)}
+    return "judge" if kinds == {"judge"} else "guides"
 
 
 def _front_matter(card: str, key: str) -> str | None:

@@ -37,6 +37,7 @@ class Image:
     """A picture with transparency; three channels are taken as opaque, and a torch tensor in place of an array too."""
 
     pixels: np.ndarray  # [4, H, W] float32 in [-1, 1], premultiplied RGBA; read-only
+    straight: np.ndarray | None = None  # [H, W, 4] uint8, what to_uint8 gives: keeps colours hidden under alpha 0
 
     def __post_init__(self) -> None:
         given: Any = self.pixels
@@ -51,6 +52,12 @@ class Image:
             pixels = np.concatenate([pixels, np.ones_like(pixels[:1])])
         pixels.flags.writeable = False
         object.__setattr__(self, "pixels", pixels)
+        if self.straight is not None:
+            straight = np.array(self.straight, dtype=np.uint8)
+            if straight.shape != (*pixels.shape[1:], 4):
+                raise ValueError(f"straight is [H, W, 4] of the pixels' size, got {list(straight.shape)}")
+            straight.flags.writeable = False
+            object.__setattr__(self, "straight", straight)
 
     @property
     def width(self) -> int:
@@ -71,7 +78,12 @@ class Image:
         return torch.from_numpy(self.pixels.copy())
 
     def to_uint8(self) -> np.ndarray:
-        """[H, W, 4] with straight alpha; colours above alpha and values out of range are clamped."""
+        """[H, W, 4] with straight alpha; colours above alpha and values out of range are clamped.
+
+        What is fully transparent is black, unless the picture came from a file that hides colours there.
+        """
+        if self.straight is not None:
+            return self.straight.copy()
         alpha = np.clip((self.pixels[3] + 1) / 2, 0, 1)  # [H, W]
         colours = np.clip((self.pixels[:3] + 1) / 2, 0, alpha)  # [3, H, W]
         visible = alpha >= 0.5 / 255  # what rounds to 0 has no colour
@@ -93,11 +105,11 @@ class Image:
 
     @classmethod
     def from_pil(cls, picture: PIL.Image.Image) -> Image:
-        """From any mode of PIL; 16-bit grey is brought to 8 bits."""
-        if picture.mode.startswith("I"):
-            grey = np.asarray(picture).astype(np.float32) / 257
-            picture = PIL.Image.fromarray(np.clip(grey + 0.5, 0, 255).astype(np.uint8), "L")
-        return cls.from_uint8(np.asarray(picture.convert("RGBA")))
+        """From any mode of PIL; 16-bit grey is brought to 8 bits. Colours hidden under alpha 0 come back in a file."""
+        straight = _straight(picture)
+        image = cls.from_uint8(straight)
+        hidden = (straight[..., 3] == 0) & straight[..., :3].any(axis=-1)
+        return cls(image.pixels, straight) if hidden.any() else image
 
     # Editing
 
@@ -133,7 +145,7 @@ class Image:
         elif metadata is not None:
             options["exif"] = _exif(metadata, kind)
         if kind == "WEBP":
-            options |= {"lossless": True, "quality": 80, "method": 4}
+            options |= {"lossless": True, "quality": 80, "method": 4, "exact": self.straight is not None}
         picture = self.to_pil()
         if kind == "JPEG":
             options |= {"quality": 95, "subsampling": 0}
@@ -165,6 +177,17 @@ class Image:
 
     def _repr_png_(self) -> bytes:
         return self.encode("png")
+
+
+def _straight(picture: PIL.Image.Image) -> np.ndarray:
+    """[H, W, 4] uint8 with straight alpha, what is hidden under alpha 0 included."""
+    if not picture.mode.startswith("I"):
+        return np.asarray(picture.convert("RGBA"))
+    values = np.asarray(picture)  # [H, W]
+    grey = np.clip(values.astype(np.float32) / 257 + 0.5, 0, 255).astype(np.uint8)
+    clear = picture.info.get("transparency")  # PNG's tRNS: the one grey that is transparent
+    alpha = np.where(values == clear, 0, 255) if isinstance(clear, int) else np.full_like(values, 255)
+    return np.stack([grey, grey, grey, alpha.astype(np.uint8)], axis=-1)
 
 
 def _opened(path: str | Path) -> PIL.Image.Image:

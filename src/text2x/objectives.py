@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,8 +12,13 @@ from torch.nn import functional as F
 from text2x.conditioning import Conditioner, Conditioning
 from text2x.data.batches import Batch
 from text2x.diffusion.denoiser import WEIGHTINGS, Denoiser, draw_times
+from text2x.diffusion.schedules import Linear, expand
 from text2x.masks import known_channels, random_masks, unknown_channels
-from text2x.recipe import DenoisingConfig, LowResolution
+from text2x.networks.classifier import Classifier
+from text2x.networks.clip import CLIP
+from text2x.recipe import ClassificationConfig, ContrastiveConfig, DenoisingConfig, LowResolution
+
+SCALES = (2.0, 4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 45.0, 70.0, 100.0)  # of a cosine; up to the largest of a CLIP
 
 
 class Denoising:
@@ -101,4 +107,177 @@ def upsampling_condition(small: Tensor, level: Tensor, noise: Tensor, known: Ten
     return Conditioning(vector=level[:, None], channels=torch.cat([large, known], dim=1))
 
 
-Evaluate = Callable[[], dict[str, float]]
+@dataclass(frozen=True)
+class Labels:
+    """What the items of an image set are, by their index; -1 is a class that is not among those told apart."""
+
+    classes: Tensor  # [N] int64
+    groups: Tensor  # [N] int64
+    styles: tuple[str, ...]  # [N]
+    names: tuple[str, ...]  # [N] plain names
+
+
+class Classification:
+    """Cross entropy of classes and groups on noised pictures (Dhariwal and Nichol 2021), on the linear schedule."""
+
+    def __init__(
+        self, network: Classifier, labels: Labels, config: ClassificationConfig, device: torch.device | str = "cpu"
+    ) -> None:
+        self.network, self.labels, self.config = network, labels, config
+        self.device = torch.device(device)
+
+    def __call__(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+        """The mean loss over the batch at random times, that of the groups alone, and the share of right classes."""
+        x_t, t = noised(batch.images, draw_times(len(batch.images), rng, self.config.times), rng)
+        classes, groups = self._targets(batch)
+        class_logits, group_logits = (each.float() for each in self.network(x_t.to(self.device), t.to(self.device)))
+        smoothing = self.config.label_smoothing
+        class_loss = F.cross_entropy(class_logits, classes, label_smoothing=smoothing)
+        group_loss = F.cross_entropy(group_logits, groups, label_smoothing=smoothing)
+        right = (class_logits.argmax(1) == classes).float().mean()
+        return {
+            "loss": class_loss + self.config.group_weight * group_loss,
+            "group_loss": group_loss.detach(),
+            "accuracy": right.detach(),
+        }
+
+    @torch.no_grad()
+    def held_out(self, batches: Iterable[Batch], seed: int) -> dict[str, float]:
+        """The classes' cross entropy without smoothing, its mean as "held_out", and accuracies, by noise level."""
+        times = self.config.evaluation_times
+        sums, count = torch.zeros(3, len(times), dtype=torch.float64), 0
+        for index, batch in enumerate(batches):
+            rng = torch.Generator().manual_seed(seed + index)
+            classes, groups = self._targets(batch)
+            for place, time in enumerate(times):
+                x_t, t = noised(batch.images, torch.full((len(batch.images),), time), rng)
+                logits, group_logits = (each.float() for each in self.network(x_t.to(self.device), t.to(self.device)))
+                sums[0, place] += F.cross_entropy(logits, classes, reduction="sum").item()
+                sums[1, place] += (logits.argmax(1) == classes).sum().item()
+                sums[2, place] += (group_logits.argmax(1) == groups).sum().item()
+            count += len(batch.images)
+        means = sums / max(count, 1)
+        names = ("held_out/t", "held_out/accuracy/t", "held_out/group_accuracy/t")
+        named = {f"{name}={t:g}": means[row, at].item() for row, name in enumerate(names) for at, t in enumerate(times)}
+        return {"held_out": means[0].mean().item(), **named}
+
+    def _targets(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self.labels.classes[batch.items].to(self.device), self.labels.groups[batch.items].to(self.device)
+
+
+class Contrastive:
+    """Symmetric InfoNCE of pictures and texts (Radford et al. 2021, Fig. 3), pictures noised (GLIDE) or clean.
+
+    A text is no negative for a picture of the same concept or the same caption, unless it names another style.
+    """
+
+    def __init__(
+        self,
+        network: CLIP,
+        conditioner: Conditioner,
+        labels: Labels,
+        config: ContrastiveConfig,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.network, self.conditioner, self.labels, self.config = network, conditioner, labels, config
+        self.device = torch.device(device)
+
+    def __call__(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+        """The mean of both directions' cross entropy, the scale of the cosine, and the share of texts found."""
+        images = cut_out(batch.images, self.config.cutout, rng)
+        image = self._image_embedding(images, rng, None)
+        text = self._text_embedding(batch.captions, batch.styles)
+        with torch.autocast(self.device.type, enabled=False):
+            logits = self.network.scale() * image @ text.T  # [B pictures, B texts]
+            logits = logits.masked_fill(self._same_meaning(batch).to(self.device), -torch.inf)
+            target = torch.arange(len(logits), device=self.device)
+            loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        right = (logits.argmax(1) == target).float().mean()
+        return {"loss": loss, "scale": self.network.scale().detach(), "found": right.detach()}
+
+    @torch.no_grad()
+    def held_out(self, batches: Sequence[Batch], seed: int) -> dict[str, float]:
+        """Cross entropy and R-precision of the true plain name among others, by noise level, styles not named.
+
+        The scale of the cosine is the best of SCALES at each level: a network that is too sure ranks no worse for it.
+        """
+        items = torch.cat([batch.items for batch in batches])
+        names = tuple(dict.fromkeys(self.labels.names[item] for item in items.tolist()))
+        text = self._text_embedding(names, None)
+        place = {name: at for at, name in enumerate(names)}
+        own = torch.tensor([place[self.labels.names[item]] for item in items.tolist()])
+        chosen = candidates(own, len(names), self.config.candidates, torch.Generator().manual_seed(seed))
+        times = self.config.evaluation_times if self.config.times is not None else (0.0,)
+        losses, precisions = [], []
+        for time in times:
+            rng = torch.Generator().manual_seed(seed + 1)
+            image = torch.cat([self._image_embedding(batch.images, rng, time) for batch in batches])
+            cosines = (image @ text.T).float().cpu().gather(1, chosen)  # [N, candidates], the true one first
+            first = torch.zeros(len(cosines), dtype=torch.long)
+            losses.append(min(F.cross_entropy(scale * cosines, first).item() for scale in SCALES))
+            precisions.append((cosines[:, :1] > cosines[:, 1:]).all(1).float().mean().item())
+        named = {f"held_out/t={t:g}": value for t, value in zip(times, losses, strict=True)}
+        named |= {f"held_out/r_precision/t={t:g}": value for t, value in zip(times, precisions, strict=True)}
+        return {"held_out": sum(losses) / len(losses), **named}
+
+    def _image_embedding(self, images: Tensor, rng: torch.Generator, time: float | None) -> Tensor:
+        """Embeddings of pictures noised to a time, or to random ones where none is given."""
+        if self.config.times is None:
+            return self.network.image_embedding(images.to(self.device))
+        count = len(images)
+        t = draw_times(count, rng, self.config.times) if time is None else torch.full((count,), time)
+        x_t, t = noised(images, t, rng)
+        return self.network.image_embedding(x_t.to(self.device), t.to(self.device))
+
+    def _text_embedding(self, captions: Sequence[str], styles: Sequence[str | None] | None) -> Tensor:
+        vector = self.conditioner(captions, styles).vector
+        assert vector is not None
+        return self.network.text_embedding(vector.to(self.device))
+
+    def _same_meaning(self, batch: Batch) -> Tensor:
+        """[B pictures, B texts], True where a text that is not the picture's own may as well be meant of it."""
+        classes = self.labels.classes[batch.items]
+        words = _numbered(batch.captions)
+        same = (classes[:, None] == classes[None, :]) | (words[:, None] == words[None, :])
+        known = dict.fromkeys(self.labels.styles)
+        number = {style: at for at, style in enumerate(known)}
+        shown = torch.tensor([number[self.labels.styles[item]] for item in batch.items.tolist()])
+        named = torch.tensor([-1 if style is None else number[style] for style in batch.styles])
+        other = (named[None, :] >= 0) & (named[None, :] != shown[:, None])
+        return same & ~other & ~torch.eye(len(classes), dtype=torch.bool)
+
+
+def noised(images: Tensor, t: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """x_t on the linear schedule, and t."""
+    alpha, sigma = (expand(value, images) for value in Linear()(t))
+    return alpha * images + sigma * torch.randn(images.shape, generator=rng), t
+
+
+def cut_out(images: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """Make a square of a quarter to half of the side transparent in this share of the pictures (DeVries and Taylor)."""
+    if share <= 0:
+        return images
+    count, side = len(images), images.shape[-1]
+    draws = torch.rand(4, count, generator=rng)
+    length = side * (1 + draws[1]) / 4
+    begins = draws[2:] * side - length / 2  # [2, B] top and left
+    at = torch.arange(side) + 0.5
+    inside = [(at >= begin[:, None]) & (at < (begin + length)[:, None]) for begin in begins]  # each [B, side]
+    hole = inside[0][:, :, None] & inside[1][:, None, :] & (draws[0] < share)[:, None, None]
+    return torch.where(hole[:, None], -1.0, images)
+
+
+def candidates(own: Tensor, count: int, size: int, rng: torch.Generator) -> Tensor:
+    """For each item its own text and `size` - 1 others of the `count` there are, drawn once each: [N, size].
+
+    Where there are fewer than `size` texts all of them are candidates.
+    """
+    others = min(size, count) - 1
+    keys = torch.rand(len(own), count, generator=rng)
+    keys[torch.arange(len(own)), own] = -1.0  # first
+    return keys.argsort(1)[:, : others + 1]
+
+
+def _numbered(words: Sequence[str]) -> Tensor:
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(word, len(numbers)) for word in words])

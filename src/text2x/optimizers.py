@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.optim import AdamW, Optimizer
 from text2x.muon import Muon
 from text2x.training_config import TrainingConfig
 
+SHARE = "share"  # of the learning rate, in an optimiser's group
 SEPARATOR = "/"  # between a parameter's name and the name of its state; neither contains it
 
 
@@ -34,16 +36,31 @@ def build_optimizers(module: nn.Module, config: TrainingConfig) -> list[Optimize
     matrices, decayed, plain = group_parameters(module)
     if config.optimizer == "adamw":
         matrices, decayed = [], [*matrices, *decayed]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]]
+    groups = [
+        *_by_share(module, decayed, config, config.weight_decay),
+        *_by_share(module, plain, config, 0.0),
+    ]
     rate = config.learning_rate
     optimizers: list[Optimizer] = []
     if groups:
         optimizers.append(AdamW(groups, lr=rate, betas=config.betas, fused=_has_fused(module)))
     if matrices:
         decay = config.weight_decay
-        optimizers.append(Muon(matrices, lr=rate, weight_decay=decay))
+        optimizers.append(Muon(_by_share(module, matrices, config, decay), lr=rate, weight_decay=decay))
     return optimizers
+
+
+def _by_share(
+    module: nn.Module, parameters: Sequence[nn.Parameter], config: TrainingConfig, weight_decay: float
+) -> list[Any]:
+    """One group, as optimisers take them, for each share of the learning rate, in the order of the parameters."""
+    names = {id(value): name for name, value in module.named_parameters()}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for value in parameters:
+        name = names[id(value)]
+        share = next((share for beginning, share in config.rates if name.startswith(beginning)), 1.0)
+        groups.setdefault(share, []).append(value)
+    return [{"params": each, "weight_decay": weight_decay, SHARE: share} for share, each in groups.items()]
 
 
 def group_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
@@ -65,10 +82,10 @@ def group_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Par
 
 
 def set_learning_rate(optimizers: Sequence[Optimizer], rate: float) -> None:
-    """Give every group the same rate."""
+    """Give every group its share of the rate."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get(SHARE, 1.0)
 
 
 @torch.no_grad()

@@ -1,6 +1,7 @@
 """A recipe: the configs of network, conditioner, schedule, data and training that make one model; saved as JSON.
 
-A model is a list of stages, each a recipe and its weights: a base that reads the prompt, then upsamplers.
+A model is a list of stages, each a recipe and its weights: a base that reads the prompt, then upsamplers. Guides are
+networks that steer or judge a model and make no pictures themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from text2x.diffusion.denoiser import Denoiser, TimeDistribution
 from text2x.diffusion.parameterizations import PARAMETERIZATIONS
 from text2x.diffusion.samplers import GridKind
 from text2x.diffusion.schedules import Betas, Cosine, Karras, Linear
+from text2x.networks.classifier import Classifier, ClassifierConfig
+from text2x.networks.clip import CLIP, CLIPConfig
 from text2x.networks.dit import DiT, DiTConfig
 from text2x.networks.unet import UNet, UNetConfig
 from text2x.text_conditioner import (
@@ -88,6 +91,51 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class ClassificationConfig:
+    """How a classifier of noised pictures learns: cross entropy of classes and of groups."""
+
+    times: TimeDistribution = TimeDistribution()
+    label_smoothing: float = 0.1
+    group_weight: float = 0.25  # of the groups' cross entropy beside that of the classes
+    evaluation_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig:
+    """How pictures and texts are brought together: symmetric InfoNCE (Radford et al. 2021), noised or clean."""
+
+    times: TimeDistribution | None = TimeDistribution()  # None: clean pictures
+    cutout: float = 0.0  # share of pictures of which a square is taken away (DeVries and Taylor 2017)
+    candidates: int = 100  # of R-precision: the true text and 99 others
+    evaluation_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)  # clean pictures: one level, 0
+
+
+GuideKind = Literal["classifier", "clip", "judge"]
+
+
+@dataclass(frozen=True)
+class GuideRecipe:
+    """Everything that makes a guide but its weights; noised pictures are on `schedule`.
+
+    A `classifier` and a `clip` steer sampling; a `judge` looks at clean pictures and must never steer what it judges.
+    """
+
+    name: str
+    summary: str
+    kind: GuideKind
+    size: int  # pixels a side that it looks at
+    network: ClassifierConfig | CLIPConfig
+    conditioner: MiniLMConfig
+    data: BatchConfig
+    training: TrainingConfig
+    objective: ClassificationConfig | ContrastiveConfig
+    schedule: Linear = Linear()
+    classes: tuple[str, ...] = ()  # names, of a classifier
+    groups: tuple[str, ...] = ()
+    data_set: str = "emoji"
+
+
+@dataclass(frozen=True)
 class WeightFile:
     """A weight file of a model folder; the hash is checked when it is read."""
 
@@ -116,6 +164,28 @@ class Model:
     size: int = 64  # pixels a side, when the request leaves it open
     format: int = FORMAT
     attribution: tuple[str, ...] = ()  # one line a source whose licence asks for it
+    guides: Mapping[str, str] = field(default_factory=dict)  # "classifier", "clip", "auto" -> a folder beside
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A guide's recipe and the name of its weight file in the guides' folder."""
+
+    recipe: GuideRecipe
+    weights: str
+
+
+@dataclass(frozen=True)
+class Guides:
+    """Trained guides: what recipe.json in their folder says."""
+
+    name: str
+    summary: str
+    licence: str
+    guides: tuple[Guide, ...]
+    weights: Mapping[str, WeightFile] = field(default_factory=dict)
+    format: int = FORMAT
+    attribution: tuple[str, ...] = ()
 
 
 def model_from_dict(values: Mapping[str, Any]) -> Model:
@@ -128,7 +198,18 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     return from_dict(Recipe, values, where="recipe.json")
 
 
-def recipe_to_dict(value: Recipe | Model) -> dict[str, Any]:
+def guides_from_dict(values: Mapping[str, Any]) -> Guides:
+    """The guides that a recipe.json describes."""
+    return from_dict(Guides, values, where="recipe.json")
+
+
+def trained_from_dict(values: Mapping[str, Any]) -> Recipe | GuideRecipe:
+    """The recipe that a training run of any kind saved, told apart by its "type"."""
+    guide = isinstance(values, Mapping) and values.get("type") == GuideRecipe.__name__
+    return from_dict(GuideRecipe, values, where="recipe.json") if guide else recipe_from_dict(values)
+
+
+def recipe_to_dict(value: Recipe | Model | GuideRecipe | Guides) -> dict[str, Any]:
     """Plain JSON values."""
     return to_dict(value)
 
@@ -147,6 +228,11 @@ Text = TextConditioner | TrainableTextConditioner | None
 def build_network(recipe: Recipe) -> UNet | DiT:
     """The network with fresh weights, from torch's current random state."""
     return UNet(recipe.network) if isinstance(recipe.network, UNetConfig) else DiT(recipe.network)
+
+
+def build_guide(recipe: GuideRecipe) -> Classifier | CLIP:
+    """The guide's network with fresh weights, from torch's current random state."""
+    return Classifier(recipe.network) if isinstance(recipe.network, ClassifierConfig) else CLIP(recipe.network)
 
 
 def build_denoiser(recipe: Recipe, network: Any) -> Denoiser:

@@ -8,79 +8,98 @@ Guidance scale w is null + w (cond - null): 1 = off. Times are t in [0, 1]: 0 da
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import secrets
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from text2x.config import from_dict
+from text2x.edits import Edit
 from text2x.errors import InputError
+from text2x.guidance_terms import format_guidance, parse_guidance
+from text2x.request_fields import (
+    MAX_NAME,
+    check_interval,
+    check_name,
+    check_number,
+    check_prompt,
+    request_field,
+    shortened,
+    unknown,
+)
 from text2x.text import clean_prompt
 
 if TYPE_CHECKING:
     from text2x.media import Image
 
+__all__ = [
+    "MAX_NAME", "MAX_SEED", "Generator", "ImageRequest", "OnStep", "Progress", "Result", "shortened", "unknown",
+]  # fmt: skip
 MAX_SEED = 2**63 - 1  # what a torch.Generator takes
-LINE_SPACES = "\t\n\v\f\r\x85"  # control characters that are white space in a text
-MAX_NAME = 100  # characters of a sampler's or a style's name
-
-
-def _field(
-    default: Any = dataclasses.MISSING,
-    *,
-    help: str,
-    flags: tuple[str, ...],
-    minimum: float | None = None,
-    maximum: float | None = None,
-) -> Any:
-    """A field of a request; `flags` as the command line writes them, a bare word in capitals for an argument."""
-    return field(default=default, metadata={"help": help, "flags": flags, "minimum": minimum, "maximum": maximum})
+LARGEST_WEIGHT = 10.0  # of a further prompt, beside the 1 of the first
 
 
 @dataclass(frozen=True)
 class ImageRequest:
     """A picture from words. Item i depends on the model, the request and seed + i only, not on count."""
 
-    prompt: str = _field(help="What the picture shows.", flags=("PROMPT",))
-    negative: str = _field("", help="What it should not show.", flags=("--negative",))
-    count: int = _field(1, help="How many pictures.", flags=("--count", "-n"), minimum=1, maximum=1000)
-    seed: int | None = _field(
+    prompt: str = request_field(help="What the picture shows.", flags=("PROMPT",))
+    negative: str = request_field("", help="What it should not show.", flags=("--negative",))
+    count: int = request_field(1, help="How many pictures.", flags=("--count", "-n"), minimum=1, maximum=1000)
+    seed: int | None = request_field(
         None, help="The first picture's seed, the next has one more; drawn and printed if not given.",
         flags=("--seed",), minimum=0, maximum=MAX_SEED,
     )  # fmt: skip
-    steps: int | None = _field(
+    steps: int | None = request_field(
         None, help="Sampling steps: more is slower and finer.", flags=("--steps",), minimum=1, maximum=1000
     )
-    sampler: str | None = _field(None, help="Sampler; `text2x samplers` lists them.", flags=("--sampler",))
-    guidance: float | None = _field(
-        None, help="How closely to follow the prompt: 1 is off, 2 to 7 is usual.", flags=("--guidance",),
-        minimum=-20, maximum=50,
+    sampler: str | None = request_field(None, help="Sampler; `text2x samplers` lists them.", flags=("--sampler",))
+    also: tuple[str, ...] = request_field(
+        (), help="A further prompt with its weight, as snow::0.5 or hat::-1; may be repeated.", flags=("--also",)
+    )
+    guidance: str | float | None = request_field(
+        None, help="How closely to follow the prompt, 1 is off, 2 to 7 is usual; or forms of guidance such as "
+        "cfg:4,interval=0.1-0.8, apg:4, auto:2, classifier:2, clip:3, joined by +, or none.", flags=("--guidance",),
     )  # fmt: skip
-    guidance_interval: tuple[float, float] | None = _field(
+    guidance_interval: tuple[float, float] | None = request_field(
         None, help="Guide only between these two times; 0 is the picture, 1 is noise.",
         flags=("--guidance-interval",), minimum=0, maximum=1,
     )  # fmt: skip
-    style: str | None = _field(
+    style: str | None = request_field(
         None, help="One of the model's styles; `text2x models show NAME` lists them.", flags=("--style",)
     )
-    size: int | None = _field(
+    size: int | None = request_field(
         None, help="Side of the square picture in pixels.", flags=("--size",), minimum=8, maximum=4096
     )
+    edit: Edit | None = request_field(None, help="A picture to paint into, to paint around or to vary.")
 
     def __post_init__(self) -> None:
-        _check_prompt(self, "prompt", allow_empty=False)
-        _check_prompt(self, "negative", allow_empty=True)
+        check_prompt(self, "prompt", allow_empty=self.edit is not None)
+        check_prompt(self, "negative", allow_empty=True)
         for name in ("count", "seed", "steps", "size"):
-            _check_number(self, name, whole=True)
-        _check_number(self, "guidance", whole=False)
-        _check_interval(self, "guidance_interval")
+            check_number(self, name, whole=True)
+        self._check_guidance()
+        check_interval(self, "guidance_interval")
         for name in ("sampler", "style"):
-            _check_name(self, name)
+            check_name(self, name)
         if self.seed is not None and self.seed + self.count - 1 > MAX_SEED:
             raise InputError(f"seed is {self.seed}; with {self.count} pictures it must be at most 2**63 - {self.count}")
+
+    def _check_guidance(self) -> None:
+        """Put guidance into its one spelling and see that every further prompt can be read."""
+        if isinstance(self.guidance, float) and not math.isfinite(self.guidance):
+            raise InputError(f"guidance is {self.guidance}; it must be a finite number, 1 is off")
+        if self.guidance is not None:
+            object.__setattr__(self, "guidance", format_guidance(parse_guidance(self.guidance)))
+        if not isinstance(self.also, (tuple, list)):
+            raise InputError(f"also is {shortened(repr(self.also))}; it must be a list of prompts, as snow::0.5")
+        object.__setattr__(self, "also", tuple(self.also))
+        self.further()
+
+    def further(self) -> tuple[tuple[str, float], ...]:
+        """The prompts of `also` and their weights."""
+        return tuple(read_weighted(each) for each in self.also)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageRequest:
@@ -93,7 +112,7 @@ class ImageRequest:
 
     def cleaned(self) -> tuple[ImageRequest, tuple[str, ...]]:
         """The same request without invisible characters in its prompts, and a warning for each that lost some."""
-        prompt = clean_prompt(self.prompt)
+        prompt = clean_prompt(self.prompt, allow_empty=self.edit is not None)
         negative = clean_prompt(self.negative, allow_empty=True, where="the negative prompt")
         request = dataclasses.replace(self, prompt=prompt.text, negative=negative.text)
         return request, prompt.warnings + negative.warnings
@@ -141,70 +160,16 @@ class Generator(Protocol):
         ...
 
 
-def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
-    """The error for a name that is not in a table: it names the nearest ones, and all of them if they are few."""
-    names = sorted(known)
-    shown = shortened(str(name))
-    near = difflib.get_close_matches(str(name)[:MAX_NAME], names, n=3, cutoff=0.6)
-    message = f"unknown {what} {shown!r}"
-    if near:
-        message += f"; did you mean {' or '.join(near)}?"
-    if not names:
-        return InputError(f"{message}; there is none")
-    return InputError(f"{message}{'' if near else ';'} known: {', '.join(names[:40])}{', ...' * (len(names) > 40)}")
-
-
-def shortened(text: str, length: int = 60) -> str:
-    """The text on one line, cut to `length` characters: fit for an error message."""
-    line = " ".join("".join(each if each.isprintable() else " " for each in text[: 4 * length]).split())
-    return line if len(line) <= length else line[: length - 3] + "..."
-
-
-def _check_prompt(request: object, name: str, allow_empty: bool) -> None:
-    """Tidy the text where nothing is lost by it; raise for binary, endless, empty text and control characters."""
-    value = getattr(request, name)
-    where = "the prompt" if name == "prompt" else f"the {name} prompt"
-    if not isinstance(value, str):
-        raise InputError(f"{where} is {shortened(repr(value))}; it must be text")
-    prompt = clean_prompt(value, allow_empty=allow_empty, where=where)
-    control = next((each for each in value if unicodedata.category(each) == "Cc" and each not in LINE_SPACES), None)
-    if control is not None:
-        raise InputError(f"{where} holds the control character U+{ord(control):04X}: remove it")
-    if not prompt.warnings:
-        object.__setattr__(request, name, prompt.text)
-
-
-def _check_number(request: object, name: str, whole: bool) -> None:
-    """Raise unless the field is None (where the field allows it) or a finite number within its range."""
-    value = getattr(request, name)
-    about = {each.name: each for each in dataclasses.fields(request)}[name]  # type: ignore[arg-type]
-    if value is None and about.default is None:
-        return
-    low, high = about.metadata["minimum"], about.metadata["maximum"]
-    kinds = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value) or not low <= value <= high:
-        number = "a whole number" if whole else "a number"
-        raise InputError(f"{name} is {shortened(repr(value))}; it must be {number} from {low} to {high}")
-    if not whole:
-        object.__setattr__(request, name, float(value))
-
-
-def _check_interval(request: object, name: str) -> None:
-    value = getattr(request, name)
-    if value is None:
-        return
-    good = isinstance(value, (tuple, list)) and len(value) == 2
-    good = good and all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in value)
-    if not good or not 0 <= value[0] < value[1] <= 1:
+def read_weighted(text: str) -> tuple[str, float]:
+    """A prompt and its weight from "snow::0.5", the weight 1 if there is none; it may be negative."""
+    prompt, colons, number = text.rpartition("::") if isinstance(text, str) else (text, "", "")
+    try:
+        weight = float(number) if colons else 1.0
+    except ValueError:
+        weight = math.nan
+    if not -LARGEST_WEIGHT <= weight <= LARGEST_WEIGHT:
         raise InputError(
-            f"{name} is {shortened(repr(value))}; it must be two times with 0 <= low < high <= 1, as 0.1 0.8"
+            f"the weight {shortened(number)!r} of a further prompt must be a number from -{LARGEST_WEIGHT:g} to "
+            f"{LARGEST_WEIGHT:g}, as in snow::0.5"
         )
-    object.__setattr__(request, name, (float(value[0]), float(value[1])))
-
-
-def _check_name(request: object, name: str) -> None:
-    value = getattr(request, name)
-    if value is None:
-        return
-    if not isinstance(value, str) or not value.strip() or len(value) > MAX_NAME or not value.isprintable():
-        raise InputError(f"{name} is {shortened(repr(value))}; it must be a name of 1 to {MAX_NAME} letters")
+    return clean_prompt(prompt if colons else text, where="a further prompt").text, weight

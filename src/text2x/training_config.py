@@ -13,7 +13,9 @@ class TrainingConfig:
     """The settings of a training run.
 
     The learning rate rises for `warmup_steps`, then falls along `decay` to `final_learning_rate` times its peak.
-    `averages` are the decays, a step, of exponentially averaged weights; they are updated every `average_every` steps.
+    `rates` are shares of it for parts of what is trained: ("discriminator.", 2.0) doubles the rate of every parameter
+    whose name begins so; the first entry that fits counts. `averages` are the decays, a step, of exponentially averaged
+    weights; they are updated every `average_every` steps.
     """
 
     steps: int = 10_000
@@ -21,6 +23,7 @@ class TrainingConfig:
     seed: int = 0
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
+    rates: tuple[tuple[str, float], ...] = ()  # beginning of a parameter's name, share of learning_rate
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01  # on matrices and kernels; never on biases, gains and embeddings
     warmup_steps: int = 500
@@ -51,5 +54,8 @@ class TrainingConfig:
         for name in ("betas", "averages"):
             if not all(0 <= value < 1 for value in getattr(self, name)):
                 raise InputError(f"training.{name} is {getattr(self, name)}; each must be from 0 to below 1")
+        for name, share in self.rates:
+            if not 0 <= share < float("inf"):
+                raise InputError(f"training.rates gives {name!r} the share {share}; it must be at least 0 and finite")
         if len(set(self.averages)) < len(self.averages):
             raise InputError(f"training.averages is {self.averages}; each decay must be given once")

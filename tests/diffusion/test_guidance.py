@@ -5,7 +5,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from text2x.diffusion.guidance import classifier_free, combine, paired, vanilla
+from text2x.diffusion.guidance import (
+    clamped,
+    classifier_free,
+    combine,
+    joint,
+    paired,
+    projected,
+    rescaled,
+    thresholded,
+    vanilla,
+)
+from text2x.diffusion.mixture import Mixture
+from text2x.diffusion.schedules import Linear
 from text2x.errors import InputError
 
 
@@ -113,3 +125,83 @@ def test_an_impossible_interval_is_refused(interval: tuple[float, float]) -> Non
     conditional, null, _, _ = parts()
     with pytest.raises(InputError, match="interval"):
         classifier_free(conditional, null, 2.0, interval)
+
+
+# On estimates, by numbers worked out by hand
+
+
+def test_joint_adds_each_prompt_s_weighted_difference_from_null() -> None:
+    null, cat, hat = torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 1.0]]), torch.tensor([[0.0, 5.0]])
+    assert joint([cat, hat], null, [1.0, -0.5]).tolist() == [[2.0, -1.0]]
+
+
+def test_joint_of_one_prompt_is_classifier_free_guidance() -> None:
+    conditional, null, x, t = parts()
+    given, other = conditional(x, t), null(x, t)
+    torch.testing.assert_close(joint([given], other, [3.0]), combine(given, other, 3.0))
+
+
+def test_rescaling_gives_the_deviation_of_the_conditional_and_a_share_of_it_lies_between() -> None:
+    conditional = torch.tensor([[-1.0, 1.0], [0.0, 4.0]])  # deviations 1 and 2
+    guided = torch.tensor([[-4.0, 4.0], [1.0, 9.0]])  # deviations 4 and 4
+    assert rescaled(guided, conditional, 1.0).tolist() == [[-1.0, 1.0], [0.5, 4.5]]
+    assert rescaled(guided, conditional, 0.5).tolist() == [[-2.5, 2.5], [0.75, 6.75]]
+    assert torch.equal(rescaled(guided, conditional, 0.0), guided)
+
+
+def test_rescaling_leaves_an_even_estimate_alone() -> None:
+    even = torch.full((1, 4), 0.5)
+    assert torch.equal(rescaled(even, torch.tensor([[0.0, 1.0, 2.0, 3.0]]), 0.7), even)
+
+
+def test_projection_splits_the_difference_into_parallel_and_orthogonal() -> None:
+    difference, conditional = torch.tensor([[3.0, 4.0]]), torch.tensor([[2.0, 0.0]])
+    assert projected(difference, conditional, eta=0.0, norm=None).tolist() == [[0.0, 4.0]]
+    assert projected(difference, conditional, eta=1.0, norm=None).tolist() == [[3.0, 4.0]]
+    assert projected(difference, conditional, eta=0.5, norm=None).tolist() == [[1.5, 4.0]]
+
+
+def test_the_norm_bounds_the_root_mean_square_of_each_item_s_difference() -> None:
+    difference = torch.tensor([[3.0, 4.0], [0.3, 0.4]])  # lengths 5 and 0.5
+    conditional = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    made = projected(difference, conditional, eta=1.0, norm=1 / math.sqrt(2))  # a length of at most 1
+    torch.testing.assert_close(made, torch.tensor([[0.6, 0.8], [0.3, 0.4]]))
+
+
+def test_the_orthogonal_update_is_orthogonal_and_a_zero_conditional_has_no_parallel() -> None:
+    rng = torch.Generator().manual_seed(0)
+    difference, conditional = (torch.randn(3, 2, 4, 4, generator=rng, dtype=torch.float64) for _ in range(2))
+    made = projected(difference, conditional, eta=0.0, norm=None)
+    assert (made * conditional).flatten(1).sum(1).abs().max() < 1e-12
+    torch.testing.assert_close(projected(difference, torch.zeros_like(difference), 0.0, None), difference)
+
+
+def test_dynamic_thresholding_clips_at_the_percentile_and_divides_by_it() -> None:
+    x_0 = torch.tensor([[0.5, -1.0, 2.0, -4.0], [0.1, 0.2, -0.3, 0.9]])
+    made = thresholded(lambda x_t, t: x_t, 0.75)(x_0, torch.ones(2))
+    assert made[0].tolist() == [0.25, -0.5, 1.0, -1.0]  # 3 of 4 are at most 2
+    assert torch.equal(made[1], x_0[1])  # within [-1, 1] already
+    assert thresholded(lambda x_t, t: x_t, 0.7)(x_0, torch.ones(2))[0].tolist() == [0.25, -0.5, 1.0, -1.0]  # 2.8 of 4
+    assert thresholded(lambda x_t, t: x_t, 1.0)(x_0, torch.ones(2))[0].tolist() == [0.125, -0.25, 0.5, -1.0]
+
+
+def test_dynamic_thresholding_stays_within_the_range_of_pixels() -> None:
+    x_0 = 3 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    made = thresholded(lambda x_t, t: x_t, 0.9)(x_0, torch.ones(2))
+    assert made.abs().max() == 1
+    assert float((made.abs() == 1).double().mean()) == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_clamp_keeps_pixels_in_their_range() -> None:
+    assert clamped(lambda x_t, t: x_t)(torch.tensor([[-3.0, 0.5, 2.0]]), torch.ones(1)).tolist() == [[-1.0, 0.5, 1.0]]
+
+
+@pytest.mark.parametrize("scale", [0.0, 2.0, 5.0])
+def test_on_normal_data_guidance_is_the_line_through_two_closed_forms(scale: float) -> None:
+    """Two classes N(+-m, s^2): both estimates are known, and so is where w leads."""
+    schedule, mean, std = Linear(), 0.5, 0.2
+    x, t = torch.linspace(-1, 1, 5, dtype=torch.float64).unsqueeze(1), torch.full((5,), 0.6, dtype=torch.float64)
+    plus, minus = (Mixture((1.0,), (each,), (std,)).denoise(schedule) for each in (mean, -mean))
+    gain = 0.4 * std**2 / (0.4**2 * std**2 + 0.6**2)  # of (x_t - alpha mean) in E[x_0 | x_t]
+    expected = gain * x + (2 * scale - 1) * mean * (1 - 0.4 * gain)
+    torch.testing.assert_close(classifier_free(plus, minus, scale)(x, t), expected)

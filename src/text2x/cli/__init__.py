@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from text2x.cli import data, image, models, train
+from text2x.cli import data, edit, image, models, train
 from text2x.cli.terminal import one_line
 from text2x.errors import InputError
 
@@ -28,6 +28,8 @@ app = typer.Typer(
     epilog='Begin with: text2x image "a red apple"',
 )
 app.command("image")(image.image)
+for command in (edit.inpaint, edit.outpaint, edit.vary):
+    app.command(command.__name__)(command)
 app.add_typer(models.app, name="models")
 app.command("samplers")(models.samplers)
 app.add_typer(data.app, name="data")

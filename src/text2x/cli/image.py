@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from text2x.cli import output as out
-from text2x.cli.options import Device, Json, Model, Threads, models_folder, set_threads, with_fields
+from text2x.cli.options import Device, Json, Model, Threads, models_folder, set_threads, taken, with_fields
 from text2x.cli.terminal import ProgressLine, TerminalPreview, counted, one_line, seconds, warn
+from text2x.edits import described
 from text2x.errors import InputError
 from text2x.library import info, load
 from text2x.requests import ImageRequest, Progress
@@ -83,53 +84,61 @@ class _Done:
             self.timings[name] = self.timings.get(name, 0.0) + value
 
 
-@with_fields(ImageRequest)
-def image(
-    prompts: Prompts = None,
-    output: Output = None,
-    model: Model = "emoji",
-    prompt_file: PromptFile = None,
-    format: Format = None,
-    grid: Grid = None,
-    preview: Preview = False,
-    json: Json = False,
-    no_metadata: NoMetadata = False,
-    threads: Threads = None,
-    device: Device = "auto",
-    **fields: Any,
-) -> None:
+@dataclasses.dataclass(frozen=True)
+class Making:
+    """How pictures are made and where they go: the options that every command for pictures has."""
+
+    output: Output = None
+    model: Model = "emoji"
+    format: Format = None
+    grid: Grid = None
+    preview: Preview = False
+    json: Json = False
+    no_metadata: NoMetadata = False
+    threads: Threads = None
+    device: Device = "auto"
+
+
+@with_fields(ImageRequest, shared=Making)
+def image(prompts: Prompts = None, prompt_file: PromptFile = None, **given: Any) -> None:
     """Make pictures from words: text2x image "a red apple" -n 4
 
     Each picture depends on the model, the settings and its own seed alone: ask for that seed to get it again.
     """
+    requests, warnings = _requests(_gather(prompts or [], prompt_file), taken(ImageRequest, given))
+    make(requests, warnings, Making(**taken(Making, given)))
+
+
+def make(requests: list[ImageRequest], warnings: list[str], making: Making, name: str | None = None) -> None:
+    """Make and write the pictures of the requests and say what was done; `name` stands in for a prompt's in files."""
     begin = time.perf_counter()
-    texts = _gather(prompts or [], prompt_file)
-    requests, warnings = _requests(texts, fields)
-    done = _Done(info(model, models_folder()).name, warnings)
-    where, sheet = out.destination(output, format), out.sheet_destination(grid)
+    done = _Done(info(making.model, models_folder()).name, warnings)
+    where, sheet = out.destination(making.output, making.format), out.sheet_destination(making.grid)
     count = sum(request.count for request in requests)
-    if where.is_stream and (count > 1 or (json and output == out.STANDARD_OUTPUT)):
-        raise InputError(f"{output} takes one picture and nothing else; give a folder or a file's name with -o")
+    to_stream = making.output == out.STANDARD_OUTPUT
+    if where.is_stream and (count > 1 or (making.json and to_stream)):
+        raise InputError(f"{making.output} takes one picture and nothing else; give a folder or a file's name with -o")
     line = ProgressLine(count)
     try:
-        generator = _load(model, device, threads, line, done)
+        generator = _load(making, line, done)
         for request in requests:
-            shown_at = out.preview(where, slug(request.prompt)) if preview else None
+            called = name or slug(request.prompt)
+            shown_at = out.preview(where, called) if making.preview else None
             for part in _parts(request):
                 line.before = len(done.files)
                 for result in _generate(generator, part, line, shown_at, done):
-                    about = None if no_metadata else _metadata(result, request, done.model)
+                    about = None if making.no_metadata else _metadata(result, request, done.model)
                     data = result.media.encode(where.format, about)
-                    done.add(result, request.prompt, _write(where, request.prompt, count > 1, data, done))
+                    done.add(result, request.prompt, _write(where, called, count > 1, data, done))
     finally:
         line.clear()
     if sheet is not None:
-        _write_sheet(sheet, requests, no_metadata, done)
+        _write_sheet(sheet, requests, making.no_metadata, done)
     done.timings["total"] = time.perf_counter() - begin
-    if json:
-        typer.echo(json_module.dumps(_summary(done, grid)))
+    if making.json:
+        typer.echo(json_module.dumps(_summary(done, making.grid)))
     else:
-        _report(done, grid, to_stderr=output == out.STANDARD_OUTPUT)
+        _report(done, making.grid, to_stderr=to_stream)
 
 
 def _gather(arguments: list[str], prompt_file: str | None) -> list[Prompt]:
@@ -146,9 +155,8 @@ def _gather(arguments: list[str], prompt_file: str | None) -> list[Prompt]:
     return prompts
 
 
-def _requests(prompts: list[Prompt], fields: Mapping[str, Any]) -> tuple[list[ImageRequest], list[str]]:
+def _requests(prompts: list[Prompt], given: Mapping[str, Any]) -> tuple[list[ImageRequest], list[str]]:
     """One request a prompt, and warnings; if no seed is given one is drawn for all, so that the prompts compare."""
-    given = {name: value for name, value in fields.items() if value is not None}
     requests: list[ImageRequest] = []
     warnings: list[str] = []
     for prompt in prompts:
@@ -166,11 +174,11 @@ def _parts(request: ImageRequest) -> Iterator[ImageRequest]:
         yield dataclasses.replace(request, count=count, seed=request.seed + start)
 
 
-def _load(model: str, device: str, threads: int | None, line: ProgressLine, done: _Done) -> Generator:
-    line.message(f"loading {one_line(model)}")
+def _load(making: Making, line: ProgressLine, done: _Done) -> Generator:
+    line.message(f"loading {one_line(making.model)}")
     with done.timed("load"):
-        set_threads(threads)
-        generator = load(model, device, models_folder())
+        set_threads(making.threads)
+        generator = load(making.model, making.device, models_folder())
     line.clear()
     return generator
 
@@ -203,16 +211,24 @@ def _metadata(result: Result, request: ImageRequest, model: str) -> dict[str, An
     """What the file says of itself: with it the same picture can be asked for again."""
     from text2x import __version__
 
-    asked = {each.name: getattr(request, each.name) for each in dataclasses.fields(request) if each.name != "count"}
-    values = {**asked, **result.settings, "seed": result.seed, "model": model, "version": __version__}
-    return {name: value for name, value in values.items() if value not in (None, "")}
+    fields = [each.name for each in dataclasses.fields(request) if each.name not in ("count", "edit")]
+    asked = {name: getattr(request, name) for name in fields}
+    values = {
+        **asked,
+        **described(request.edit),
+        **result.settings,
+        "seed": result.seed,
+        "model": model,
+        "version": __version__,
+    }
+    return {name: value for name, value in values.items() if value not in (None, "", ())}
 
 
-def _write(where: out.Destination, prompt: str, many: bool, data: bytes, done: _Done) -> str:
+def _write(where: out.Destination, name: str, many: bool, data: bytes, done: _Done) -> str:
     with done.timed("write"):
         if where.is_stream:
             return out.write_stream(where, data)
-        path = out.place(where, slug(prompt), many, data, set(done.files))
+        path = out.place(where, name, many, data, set(done.files))
         out.write(path, data)
         return str(path)
 

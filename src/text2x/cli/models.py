@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from text2x.cli.terminal import megabytes
 from text2x.errors import InputError
 from text2x.library import ModelInfo, info, without_front_matter
 from text2x.library import models as all_models
+
+GUIDES = ("classifier", "clip", "auto")
 
 app = typer.Typer(help="List the models, or show one.", invoke_without_command=True)
 
@@ -26,7 +29,7 @@ def models(context: typer.Context, json: Json = False) -> None:
     if json:
         typer.echo(json_module.dumps([_values(each) for each in found]))
         return
-    rows = [(each.name, megabytes(each.num_bytes), each.licence, each.problem or each.summary) for each in found]
+    rows = [(each.name, megabytes(each.num_bytes), each.licence, each.problem or _purpose(each)) for each in found]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     for row in rows:
         typer.echo(
@@ -40,7 +43,7 @@ def models(context: typer.Context, json: Json = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME|DIR", autocompletion=model_names)], json: Json = False
 ) -> None:
-    """Show a model's size, licence, recipe and card."""
+    """Show size, licence, recipe and card of a model or of guides."""
     found = info(name, models_folder())
     if found.problem is not None:
         raise InputError(found.problem)
@@ -68,20 +71,49 @@ def pack(
         str | None, typer.Option(help="Which averaged weights, as 0.999 or best-0.999; otherwise the recipe's first.")
     ] = None,
     packing: Annotated[str, typer.Option(help="How weights are kept: int8, float16 or float32.")] = "int8",
+    guide: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND=NAME",
+            help="What a model is guided by: classifier, clip or auto (a weaker model), and a folder beside it.",
+        ),
+    ] = None,
 ) -> None:
-    """Make a small model folder of training runs, to keep or to give away; it needs nothing but itself."""
+    """Make a small folder of training runs, to keep or to give away; runs of guides make a guides' folder."""
+    from text2x.recipe import Model
     from text2x.shipping import About, Part, packed_as, ship
 
-    about = About(output.resolve().name, summary, licence, attribution=tuple(attribution or ()))
+    about = About(
+        output.resolve().name, summary, licence, attribution=tuple(attribution or ()), guides=_guides(guide or ())
+    )
     model = ship([Part(run, average) for run in runs], about, output, packed_as(packing))
     size = sum((output / file).stat().st_size for file in model.weights)
-    typer.echo(f"{output}  {len(model.stages)} stages, {megabytes(size)}; use it with --model {output}")
+    if isinstance(model, Model):
+        typer.echo(f"{output}  {len(model.stages)} stages, {megabytes(size)}; use it with --model {output}")
+    else:
+        typer.echo(f"{output}  {', '.join(each.recipe.kind for each in model.guides)}, {megabytes(size)}")
+
+
+def _guides(given: Sequence[str]) -> dict[str, str]:
+    """KIND=NAME by kind."""
+    made: dict[str, str] = {}
+    for text in given:
+        kind, _, name = text.partition("=")
+        if kind not in GUIDES or not name or any(sign in name for sign in "/\\"):
+            raise InputError(f"cannot read the guide {text!r}; write classifier=NAME, clip=NAME or auto=NAME")
+        made[kind] = name
+    return made
+
+
+def _purpose(found: ModelInfo) -> str:
+    """One sentence; what makes no pictures says so first."""
+    return found.summary if found.kind == "image" else f"[{found.kind}] {found.summary}"
 
 
 def _values(found: ModelInfo) -> dict[str, Any]:
     return {
         "name": found.name, "folder": str(found.folder), "shipped": found.shipped, "bytes": found.num_bytes,
-        "licence": found.licence, "summary": found.summary, "problem": found.problem,
+        "licence": found.licence, "summary": found.summary, "problem": found.problem, "kind": found.kind,
     }  # fmt: skip
 
 
@@ -99,8 +131,20 @@ def describe(recipe: Any) -> list[tuple[str, str]]:
         lines.append(
             ("defaults", ", ".join(f"{name} {value}" for name, value in defaults.items() if value is not None))
         )
+    if isinstance(recipe.get("guides"), dict) and recipe["guides"]:
+        lines.append(("guides", ", ".join(f"{kind} by {name}" for kind, name in recipe["guides"].items())))
+    guides = [each["recipe"] for each in recipe.get("guides", []) if isinstance(each, dict) and "recipe" in each]
+    guides = guides or ([recipe] if recipe.get("type") == "GuideRecipe" else [])
+    lines += [("guide", f"{each.get('kind')}: {_guide(each)} at {each.get('size')} pixels") for each in guides]
     lines += [("source", line) for line in recipe.get("attribution") or []]
     return lines
+
+
+def _guide(recipe: Any) -> str:
+    """What a guide can tell apart."""
+    if recipe.get("classes"):
+        return f"{len(recipe['classes'])} classes in {len(recipe.get('groups') or [])} groups"
+    return "any words"
 
 
 def samplers() -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import os
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -62,18 +62,38 @@ Model = Annotated[
 ]
 
 
-def with_fields(request: type) -> Callable[[C], C]:
-    """Give a command one option for each field of the request that has a flag; they arrive as keyword arguments."""
+def with_fields(
+    *requests: type, shared: Callable[..., Any] | None = None, without: tuple[str, ...] = ()
+) -> Callable[[C], C]:
+    """Give a command one option for each field of the requests that has a flag, and those that `shared` takes.
+
+    They arrive as keyword arguments; `taken` picks out the ones of one of them.
+    """
 
     def decorate(command: C) -> C:
-        signature = inspect.signature(command, eval_str=True)
-        own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-        added = list(field_options(request).values())
-        command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+        added = [] if shared is None else [_keyword(each) for each in _parameters(shared)]
+        for request in requests:
+            added += [each for each in field_options(request).values() if each.name not in without]
+        own = [each for each in _parameters(command) if each.kind is not inspect.Parameter.VAR_KEYWORD]
+        command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
         command.__annotations__ = {each.name: each.annotation for each in [*own, *added]}
         return command
 
     return decorate
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function, eval_str=True).parameters.values())
+
+
+def _keyword(parameter: inspect.Parameter) -> inspect.Parameter:
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def taken(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of keyword arguments, those that are fields of a dataclass and were given: None and an empty list were not."""
+    names = {each.name for each in dataclasses.fields(kind)}
+    return {name: value for name, value in given.items() if name in names and value is not None and value != []}
 
 
 def field_options(request: type) -> dict[str, inspect.Parameter]:
@@ -82,22 +102,38 @@ def field_options(request: type) -> dict[str, inspect.Parameter]:
     parameters: dict[str, inspect.Parameter] = {}
     for field in dataclasses.fields(request):
         flags = field.metadata["flags"]
-        if not flags[0].startswith("-"):
-            continue  # an argument: each command takes it in its own way
-        kind = next(each for each in (*typing.get_args(hints[field.name]), hints[field.name]) if each is not type(None))
+        if not flags or not flags[0].startswith("-"):
+            continue  # an argument, or nothing for the command line: each command takes it in its own way
+        kind, annotation, default = _option_type(hints[field.name]), hints[field.name], field.default
+        if kind is list:
+            annotation, default = list[str] | None, None
+        elif kind in (str, Any):
+            annotation = str | None
+        if default is dataclasses.MISSING:
+            default = inspect.Parameter.empty
         option = typer.Option(
             *flags,
             help=f"{field.metadata['help']}{_range(field)}",
-            metavar=METAVARS.get(kind),
-            show_default=field.default not in (None, ""),
+            metavar=METAVARS.get(kind, "TEXT"),
+            show_default=default not in (None, "", 0, inspect.Parameter.empty),
         )
         parameters[field.name] = inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=Annotated[hints[field.name], option],
+            default=default,
+            annotation=Annotated[annotation, option],
         )
     return parameters
+
+
+def _option_type(hint: Any) -> Any:
+    """What the command line reads for a field: text where it may be several things, a list for a row of texts."""
+    if hint == tuple[str, ...]:
+        return list
+    kinds = [each for each in (typing.get_args(hint) or (hint,)) if each is not type(None)]
+    if hint in METAVARS:
+        return hint
+    return str if str in kinds or Any in kinds else kinds[0]
 
 
 def _range(field: dataclasses.Field[Any]) -> str:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from text2x.diffusion.denoiser import Denoise, shift_time
+from text2x.diffusion.gradients import Gradient
 from text2x.diffusion.multistep import dpmpp_2m, dpmpp_2m_sde, unipc
 from text2x.diffusion.schedules import SMALLEST, NoiseSchedule
 from text2x.diffusion.steps import (
@@ -124,11 +125,14 @@ def ddpm(
     on_step: OnStep | None = None,
     *,
     variance: Literal["small", "large"] | LastVariance = "small",
+    gradient: Gradient | None = None,
 ) -> Tensor:
     """Ancestral sampling from the posterior of each step (Ho et al. 2020, Alg. 2), its coefficients made for any grid.
 
     "small" is the posterior's own variance and "large" that of the step forward; a learned one comes as `LastVariance`,
-    which the conditional denoise fills (Nichol and Dhariwal 2021).
+    which the conditional denoise fills (Nichol and Dhariwal 2021). `gradient`, already scaled (gradients.py), moves the
+    mean of each step by the step's variance times itself at x_t (Dhariwal and Nichol 2021, Alg. 1), but not the step to
+    clean data, which has no variance.
     """
     draw = drawing(noise_like, "ddpm")
     assert draw is not None
@@ -141,10 +145,18 @@ def ddpm(
         mean = torch.add(x * keep, x_0, alpha=there.alpha - here.alpha * keep)
         spread = math.sqrt(1 - quotient**2)
         if isinstance(variance, LastVariance):
-            x = mean.addcmul_(_learned_std(variance, x, here.sigma * spread, there.sigma * spread), draw(x))
+            std: Tensor | float = _learned_std(variance, x, here.sigma * spread, there.sigma * spread)
         else:
-            x = mean.add_(draw(x), alpha=spread * (there.sigma if variance == "small" else here.sigma))
+            std = spread * (there.sigma if variance == "small" else here.sigma)
+        if gradient is not None:
+            mean = mean + std**2 * gradient(x, _times(x, here))
+        x = mean.addcmul_(std, draw(x)) if isinstance(std, Tensor) else mean.add_(draw(x), alpha=std)
     return x
+
+
+def _times(x: Tensor, level: Level) -> Tensor:
+    dtype = x.dtype if x.dtype in (torch.float32, torch.float64) else torch.float32
+    return torch.full((x.shape[0],), level.t, dtype=dtype, device=x.device)
 
 
 def _learned_std(variance: LastVariance, x: Tensor, large: float, small: float) -> Tensor:

@@ -5,24 +5,29 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from text2x.recipe import Recipe
+    from text2x.recipe import GuideRecipe, Recipe
 
 
-def _made(file: str, name: str) -> Recipe:
+def _made(file: str, name: str) -> Any:
     """Call the function `name` of the recipe file."""
     return getattr(importlib.import_module(f"text2x.recipes.{file}"), name)()
 
 
-RECIPES: Mapping[str, Callable[[], Recipe]] = {
+RECIPES: Mapping[str, Callable[[], Recipe | GuideRecipe]] = {
     "emoji": partial(_made, "emoji", "emoji"),
     "upsampler": partial(_made, "emoji", "upsampler"),
     "vanilla": partial(_made, "vanilla", "vanilla"),
     "dit": partial(_made, "dit", "dit"),
+    "classifier": partial(_made, "guides", "classifier"),
+    "clip": partial(_made, "guides", "clip"),
+    "judge": partial(_made, "guides", "judge"),
     "debug": partial(_made, "debug", "debug"),
     "debug-vanilla": partial(_made, "debug", "debug_vanilla"),
     "debug-dit": partial(_made, "debug", "debug_dit"),
     "debug-bytes": partial(_made, "debug", "debug_bytes"),
+    "debug-classifier": partial(_made, "guides", "debug_classifier"),
+    "debug-clip": partial(_made, "guides", "debug_clip"),
 }

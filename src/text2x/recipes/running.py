@@ -20,6 +20,7 @@ from text2x.masks import unknown_channels
 from text2x.media import Image, contact_sheet
 from text2x.objectives import Denoising, shrink, upsampling_condition
 from text2x.recipe import (
+    GuideRecipe,
     Model,
     Recipe,
     Stage,
@@ -31,6 +32,7 @@ from text2x.recipe import (
     trainable_of,
 )
 from text2x.recipes import RECIPES
+from text2x.recipes.guide_running import prepare_guide_run
 from text2x.requests import ImageRequest, unknown
 from text2x.training import Outcome, Trainer
 from text2x.weights import load_weights
@@ -109,7 +111,7 @@ class Run:
         return contact_sheet(tiles, columns=9, scale=max(1, 96 // real.shape[-1]))
 
 
-def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> Recipe:
+def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> Recipe | GuideRecipe:
     """A recipe by name with "field=value" settings applied; unknown names and fields raise InputError."""
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
@@ -169,7 +171,8 @@ def train(
     `start` is a weight file, as a run's averages or a shipped model's, to begin from where there is no checkpoint yet.
     """
     recipe = recipe_for(name, settings, data)
-    run = prepare_run(recipe, device, data_root)
+    guide = isinstance(recipe, GuideRecipe)
+    run = prepare_guide_run(recipe, device, data_root) if guide else prepare_run(recipe, device, data_root)
     if start is not None:
         load_weights(run.trainable, start)
     trainer = Trainer(
@@ -179,7 +182,7 @@ def train(
         run.recipe.training,
         folder or Path("runs") / name,
         evaluate=run.evaluate,
-        sample=run.sample,
+        sample=run.sample if isinstance(run, Run) else None,
         recipe=run.recipe,
     )
     return trainer.fit()

@@ -1,0 +1,212 @@
+"""`gan`: a text-conditioned GAN in DF-GAN's shape: pictures in one network call; its small twin; training and packing.
+
+Tao et al. 2022 (DF-GAN); relativistic loss and penalties of Huang et al. 2024 (R3GAN); labelled augmentation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from text2x.adversarial import LABELS, Adversarial, AdversarialConfig, GANRecipe, GANSampling, held_out
+from text2x.config import from_dict, to_dict
+from text2x.data import load as load_data
+from text2x.data.batches import Batch, BatchConfig, ImageBatches
+from text2x.data.imageset import ImageSet
+from text2x.data.shapes import STYLES as SHAPE_STYLES
+from text2x.data.shapes import shapes
+from text2x.errors import InputError
+from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
+from text2x.gan_generator import PART, GANGenerator, GANModel
+from text2x.media import contact_sheet
+from text2x.networks.gan import GAN, GANConfig
+from text2x.recipe import WeightFile
+from text2x.recipes.emoji import STYLES, TEXT_WIDTH
+from text2x.requests import ImageRequest
+from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
+from text2x.training_config import TrainingConfig
+from text2x.weights import Packing, pack
+
+HELD_OUT_BATCHES = 4
+SHEET_ITEMS = 24
+FILE = "generator.safetensors"
+
+
+def gan() -> GANRecipe:
+    """Words to a picture of 64 px in one network call."""
+    return GANRecipe(
+        name="gan",
+        summary="Emoji of 64 px from words in one network call: a GAN in DF-GAN's shape.",
+        size=64,
+        network=GANConfig(
+            size=64,
+            vector_width=TEXT_WIDTH + len(STYLES),
+            generator_widths=(256, 160, 80, 48),
+            discriminator_widths=(256, 192, 96, 32),
+            label_width=LABELS,
+        ),
+        conditioner=MiniLMConfig(max_tokens=32, styles=STYLES, context=False),
+        data=BatchConfig(
+            size=64,
+            styles=STYLES,
+            batch_size=64,
+            exclude_groups=("flags",),
+            caption_drop=0.0,
+            augment_probability=0.0,
+            mirror=True,
+        ),
+        training=TrainingConfig(
+            steps=3000,
+            batch_size=64,
+            learning_rate=2e-4,
+            betas=(0.0, 0.99),
+            weight_decay=0.0,
+            warmup_steps=50,
+            final_learning_rate=0.2,
+            max_grad_norm=1e6,  # hardly ever clips: both networks' gradients are one vector to it
+            averages=(0.995, 0.999),
+            average_every=4,
+        ),
+        sampling=GANSampling(style=STYLES[0]),
+    )
+
+
+def debug_gan() -> GANRecipe:
+    """Words to a coloured shape of 16 px."""
+    recipe = gan()
+    return replace(
+        recipe,
+        name="debug-gan",
+        summary="Coloured shapes of 16 px by a GAN: learns in half a minute.",
+        size=16,
+        network=GANConfig(
+            size=16,
+            noise_width=16,
+            vector_width=TEXT_WIDTH + len(SHAPE_STYLES),
+            text_width=64,
+            generator_widths=(64, 32),
+            discriminator_widths=(64, 32),
+            label_width=LABELS,
+        ),
+        conditioner=MiniLMConfig(max_tokens=12, styles=tuple(SHAPE_STYLES), context=False),
+        data=replace(recipe.data, size=16, batch_size=32, styles=(), exclude_groups=()),
+        data_set="shapes",
+        training=replace(
+            recipe.training,
+            steps=600,
+            batch_size=32,
+            learning_rate=1e-3,
+            warmup_steps=20,
+            averages=(0.98, 0.99),
+            checkpoint_seconds=20,
+            evaluate_every=150,
+            sample_every=600,
+        ),
+        objective=AdversarialConfig(gamma=0.1),
+        sampling=GANSampling(style="large"),
+    )
+
+
+@dataclass(frozen=True)
+class GANRun:
+    """A GAN's recipe with its data and text encoder; makes what a trainer needs."""
+
+    recipe: GANRecipe
+    images: ImageSet
+    text: TextConditioner
+    trainable: GAN
+    objective: Adversarial
+    batches: ImageBatches
+    held_out: tuple[Batch, ...]
+    device: str
+
+    def evaluate(self, trainable: nn.Module) -> dict[str, float]:
+        """The energy score on concepts that are not trained on."""
+        assert isinstance(trainable, GAN)
+        return held_out(trainable, self.text, self.held_out, self.recipe.training.seed, self.device)
+
+    def sample(self, trainable: nn.Module, step: int, folder: Path) -> None:
+        """Write a sheet: each prompt in each of two styles, and twice in the first one; the same seeds each time."""
+        assert isinstance(trainable, GAN)
+        model = GANModel(self.recipe.name, self.recipe.summary, "none", self.recipe, size=self.recipe.size)
+        generator = GANGenerator(model, trainable.generator, self.text, self.device)
+        styles = (*generator.styles[:2], *generator.styles[:1]) or (None, None)
+        tiles, labels = [], []
+        for position, prompt in enumerate(self.sheet_prompts()):
+            for place, style in enumerate(styles):
+                request = ImageRequest(prompt, seed=len(styles) * position + place, style=style)
+                tiles.append(generator.generate(request)[0].media)
+                labels.append(prompt if style is None else f"{prompt}, {style}")
+        folder.mkdir(parents=True, exist_ok=True)
+        scale = max(1, 96 // self.recipe.size)
+        contact_sheet(tiles, columns=9, labels=labels, scale=scale).save(folder / f"step-{step:07d}.png")
+
+    def sheet_prompts(self) -> list[str]:
+        """Plain names spread over the training part, then as many of concepts that are not trained on."""
+        seen = list(dict.fromkeys(self.images.items[i].captions[0] for i in self.batches.indexes))
+        unseen = list(dict.fromkeys(self.images.items[int(i)].captions[0] for b in self.held_out for i in b.items))
+        half = SHEET_ITEMS // 2
+        return [name for part in (seen, unseen) for name in part[:: max(1, len(part) // half)][:half]]
+
+
+def fitted(recipe: GANRecipe, images: ImageSet) -> GANRecipe:
+    """The recipe for a data set that is not the one it was written for: with that one's styles and all its groups."""
+    foreign = not set(recipe.data.styles) <= set(images.styles)
+    data = replace(recipe.data, styles=(), exclude_groups=()) if foreign else recipe.data
+    text = recipe.conditioner
+    if set(data.styles or images.styles) <= set(text.styles):
+        return replace(recipe, data=data)
+    more = len(images.styles) - len(text.styles)
+    return replace(
+        recipe,
+        data=data,
+        network=replace(recipe.network, vector_width=recipe.network.vector_width + more),
+        conditioner=replace(text, styles=images.styles),
+        sampling=replace(recipe.sampling, style=images.styles[0]),
+    )
+
+
+def prepare_gan_run(recipe: GANRecipe, device: str = "cpu", data_root: Path | None = None) -> GANRun:
+    """Load the data and the text encoder, and make both networks from the recipe's seed."""
+    images = shapes() if recipe.data_set == "shapes" else load_data(recipe.data_set, root=data_root)
+    recipe = fitted(recipe, images)
+    text = build_conditioner(recipe.conditioner)
+    torch.manual_seed(recipe.training.seed)
+    trainable = GAN(recipe.network).to(device)
+    objective = Adversarial(trainable, text, recipe.objective, device)
+    batches = ImageBatches(images, recipe.data)
+    unseen = ImageBatches(images, replace(recipe.data, split="unseen-concepts", style_drop=0.0, mirror=False))
+    held = tuple(unseen.batch_at(step) for step in range(HELD_OUT_BATCHES))
+    return GANRun(recipe, images, text, trainable, objective, batches, held, device)
+
+
+def ship_gan(
+    folder: Path,
+    target: Path,
+    name: str,
+    licence: str,
+    average: str | None = None,
+    packing: Packing = "int8",
+    attribution: tuple[str, ...] = (),
+) -> GANModel:
+    """Write a model folder from a training run: the averaged generator alone, packed, and recipe.json with its hash.
+
+    `average` is as "0.995", or "best-0.995" for the one with the least held-out score; None: the recipe's first.
+    """
+    if not (folder / "recipe.json").is_file():
+        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
+    recipe = from_dict(GANRecipe, read_json(folder / "recipe.json"), where="recipe.json")
+    average = average or str(recipe.training.averages[0])
+    source = folder if average.startswith("best-") else folder / "averages"
+    tensors = {
+        key: each for key, each in load_tensors(source / f"{average}.safetensors").items() if key.startswith(PART)
+    }
+    save_tensors(target / FILE, pack(tensors, packing))
+    count = sum(each.numel() for each in tensors.values())
+    weights = {FILE: WeightFile(file_hash(target / FILE), packing, count)}
+    model = GANModel(name, recipe.summary, licence, recipe, weights, recipe.size, attribution=attribution)
+    write_json(target / "recipe.json", to_dict(model))
+    return model
