@@ -1,4 +1,4 @@
-"""The objectives of guides: what perfect networks score, which texts are no negatives, what chance and holes look like."""
+"""The objectives of guides: what perfect networks score, which texts are no negatives, chance, holes and noise."""
 
 import math
 
@@ -196,10 +196,10 @@ def test_real_networks_learn_four_pictures_by_heart(batch: Batch) -> None:
     made = Classification(network, LABELS, ClassificationConfig(TimeDistribution("logit_normal", mean=-3.0)))
     optimizer = torch.optim.Adam(network.parameters(), 5e-3)
     losses = []
-    for step in range(25):
+    for step in range(15):
         values = made(batch, seeded(step))
         values["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
         losses.append(float(values["loss"].detach()))
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]

@@ -56,7 +56,8 @@ def test_the_loss_is_the_squared_error_under_uniform_weights(batch):
 def test_velocity_weights_divide_by_the_noise_level_squared(batch):
     made, _ = objective(batch, off=0.5, weighting="velocity")
     generator = seeded(0)
-    made.condition(batch, generator, with_masks=True)
+    torch.rand((), generator=generator)  # whether a part is known
+    made.condition(batch, generator, None)
     from text2x.diffusion.denoiser import draw_times
 
     t = draw_times(6, generator, TimeDistribution())
@@ -105,3 +106,25 @@ def test_without_noise_the_low_resolution_is_the_enlarged_average():
     condition = upsampling_condition(small, torch.zeros(2), torch.randn(small.shape), torch.zeros(2, 5, 8, 8), 2)
     assert condition.channels is not None
     assert torch.allclose(shrink(condition.channels[:, :4], 8)[..., 0, 0], small.mean((2, 3)), atol=0.05)
+
+
+def test_placed_pictures_come_at_the_stated_rate_and_half_of_them_are_known_whole(batch):
+    class Seen(Answer):
+        def __call__(self, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+            self.told.append(conditioning)
+            return torch.zeros_like(x)
+
+    network = Seen(batch.images, 0.0)
+    config = DenoisingConfig(mask_probability=1.0, placed_probability=0.5)
+    made = Denoising(Denoiser(network, Linear(), XStart()), None, config)
+    for seed in range(60):
+        made(batch, seeded(seed))
+    empty = [(told.channels[:, :4] == -1).all(1).any() for told in network.told]  # known to be transparent
+    frames = [
+        ((told.channels[:, 4] == 1) == (told.channels[:, :4] > -1).any(1) & (told.channels[:, :4] != 0).any(1))
+        .flatten(1)
+        .all(1)
+        for told in network.told
+    ]
+    assert 15 <= sum(map(bool, empty)) <= 45
+    assert any(each.any() and not each.all() for each in frames)

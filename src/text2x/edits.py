@@ -1,6 +1,6 @@
 """Edits of a picture that a request may ask for: paint into it, around it, or vary it. Loads no torch.
 
-Plain values, checked when they are made; editing.py reads masks and plans windows, painting.py does the work. The
+Plain values, checked when they are made; editing reads masks and plans windows, painting.py does the work. The
 fields carry help, flags and ranges as those of a request do, and the command line is built from them.
 """
 

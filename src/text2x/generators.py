@@ -51,6 +51,7 @@ from text2x.weights import load_weights
 
 CPU_ITEMS, GPU_ITEMS = 1, 64  # that go through the networks together
 LARGEST_PAINTED = 256  # pixels a side at which a window is painted; a larger one is scaled
+PAINTING_GUIDANCE = 1.5  # at most, if the request says nothing: more of it pulls the hole away from what is around it
 WITHOUT_CHANNELS = "repaint"  # the method for a network that was not trained with masks
 LARGEST_FACTOR = 16  # of the base's size that upsampling by steps of two is allowed to reach
 
@@ -156,7 +157,8 @@ class DiffusionGenerator:
         style = request.style or defaults.style
         if style is not None and style not in self.styles:
             raise unknown("style", style, self.styles)
-        default = format_guidance(parse_guidance(defaults.guidance))
+        scale = min(defaults.guidance, PAINTING_GUIDANCE) if _has_hole(request.edit) else defaults.guidance
+        default = format_guidance(parse_guidance(scale))
         settings = Settings(
             prompt=request.prompt,
             negative=request.negative,
@@ -173,8 +175,9 @@ class DiffusionGenerator:
 
     def _method(self, edit: Edit | None) -> str | None:
         """How a known region is used: as asked for, or as well as the network can."""
-        if edit is None or isinstance(edit, Variation):
+        if not _has_hole(edit):
             return None
+        assert isinstance(edit, (Inpainting, Outpainting))
         able = reads_masks(self.stages[0].recipe)
         if edit.method == CHANNELS and not able:
             raise InputError(
@@ -314,6 +317,10 @@ class Run:
         begin = time.perf_counter()
         yield
         self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - begin
+
+
+def _has_hole(edit: Edit | None) -> bool:
+    return isinstance(edit, (Inpainting, Outpainting))
 
 
 def reads_masks(recipe: Recipe) -> bool:

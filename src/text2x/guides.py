@@ -116,11 +116,11 @@ class Judge:
         """Unit vectors [N, D] of pictures [N, 4, H, W], premultiplied RGBA in [-1, 1], brought to its size by area."""
         device = next(self.network.parameters()).device
         size = (self.recipe.size, self.recipe.size)
-        made = []
-        for part in torch.as_tensor(images).float().split(JUDGED_TOGETHER):
+        made = [torch.zeros(0, self.network.config.embedding)]
+        for part in torch.as_tensor(images).float().split(JUDGED_TOGETHER) if len(images) else ():
             small = part if part.shape[2:] == size else F.interpolate(part, size, mode="area")
             made.append(self.network.image_embedding(small.to(device)).cpu())
-        return torch.cat(made) if made else torch.zeros(0, self.network.config.embedding)
+        return torch.cat(made)
 
     def text_embeddings(self, prompts: Sequence[str], styles: Sequence[str | None] | None = None) -> Tensor:
         """Unit vectors [N, D] of prompts, with styles by name or without."""

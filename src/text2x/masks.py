@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+SMALLEST_PLACED = 0.4  # of the canvas: outpainting to more goes in several steps
 
 
 def known_channels(images: Tensor, mask: Tensor) -> Tensor:
@@ -14,6 +17,24 @@ def known_channels(images: Tensor, mask: Tensor) -> Tensor:
 def unknown_channels(images: Tensor) -> Tensor:
     """The channels that say that nothing is known."""
     return images.new_zeros(images.shape[0], images.shape[1] + 1, *images.shape[2:])
+
+
+def placed(images: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures [B, C, S, S] made smaller and laid anywhere on a transparent canvas, and the masks of where they lie.
+
+    Masks are [B, 1, S, S], 1 on the picture. Networks that paint around a whole picture learn from these that nothing
+    need be there; sides are SMALLEST_PLACED of the canvas or more.
+    """
+    count, size = len(images), images.shape[-1]
+    sides = torch.randint(max(1, round(SMALLEST_PLACED * size)), size + 1, (count,), generator=rng).tolist()
+    places = torch.rand(count, 2, generator=rng).tolist()
+    canvas, frames = torch.full_like(images, -1), images.new_zeros(count, 1, size, size)
+    for item, (side, place) in enumerate(zip(sides, places, strict=True)):
+        top, left = (int(share * (size - side + 1)) for share in place)
+        small = F.interpolate(images[item : item + 1], (side, side), mode="bilinear", antialias=True)
+        canvas[item, :, top : top + side, left : left + side] = small[0]
+        frames[item, :, top : top + side, left : left + side] = 1
+    return canvas, frames
 
 
 def random_masks(count: int, size: int, rng: torch.Generator) -> Tensor:

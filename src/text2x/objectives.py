@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from text2x.conditioning import Conditioner, Conditioning
 from text2x.data.batches import Batch
 from text2x.diffusion.denoiser import WEIGHTINGS, Denoiser, draw_times
 from text2x.diffusion.schedules import Linear, expand
-from text2x.masks import known_channels, random_masks, unknown_channels
+from text2x.masks import known_channels, placed, random_masks, unknown_channels
 from text2x.networks.classifier import Classifier
 from text2x.networks.clip import CLIP
 from text2x.recipe import ClassificationConfig, ContrastiveConfig, DenoisingConfig, LowResolution
@@ -42,21 +42,29 @@ class Denoising:
 
     def __call__(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """The mean loss over the batch at random times."""
-        conditioning = self.condition(batch, rng, with_masks=True)
+        masks = None
+        if float(torch.rand((), generator=rng)) < self.config.mask_probability:
+            batch, masks = self._masked(batch, rng)
+        conditioning = self.condition(batch, rng, masks)
         t = draw_times(len(batch.images), rng, self.config.times)
         return {"loss": self._losses(batch.images, t, rng, conditioning).mean()}
 
-    def condition(self, batch: Batch, rng: torch.Generator, with_masks: bool) -> Conditioning:
+    def _masked(self, batch: Batch, rng: torch.Generator) -> tuple[Batch, Tensor]:
+        """The batch, its pictures perhaps shrunk and placed on an empty canvas, and masks of what is known of it."""
+        masks = random_masks(len(batch.images), batch.images.shape[-1], rng)
+        if float(torch.rand((), generator=rng)) >= self.config.placed_probability:
+            return batch, masks
+        images, frames = placed(batch.images, rng)
+        whole = torch.rand(len(images), generator=rng) < 0.5  # known is all of the picture, and nothing around it
+        return replace(batch, images=images), torch.where(whole[:, None, None, None], frames, masks)
+
+    def condition(self, batch: Batch, rng: torch.Generator, masks: Tensor | None) -> Conditioning:
         """What the network is told of a batch: text, and the channels of known regions and low resolution."""
         if self.conditioner is None:
             conditioning = Conditioning()
         else:
             conditioning = self.conditioner(batch.captions, batch.styles, batch.augmentations)
-        masked = with_masks and float(torch.rand((), generator=rng)) < self.config.mask_probability
-        if masked:
-            known = known_channels(batch.images, random_masks(len(batch.images), batch.images.shape[-1], rng))
-        else:
-            known = unknown_channels(batch.images)
+        known = unknown_channels(batch.images) if masks is None else known_channels(batch.images, masks)
         if self.low_resolution is None:
             return conditioning.with_channels(known)
         small = shrink(batch.images, self.low_resolution.factor)
@@ -71,7 +79,7 @@ class Denoising:
         sums, count = torch.zeros(len(times), dtype=torch.float64), 0
         for index, batch in enumerate(batches):
             rng = torch.Generator().manual_seed(seed + index)
-            conditioning = self.condition(batch, rng, with_masks=False)
+            conditioning = self.condition(batch, rng, None)
             noise = torch.randn(batch.images.shape, generator=rng)
             for place, time in enumerate(times):
                 t = torch.full((len(batch.images),), time)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import PIL.Image
 
 from text2x.editing import (
     Canvas,
     cut,
+    distance_to,
     extend,
     feather,
     fill,
@@ -29,8 +31,11 @@ from text2x.editing import (
     zoom,
 )
 from text2x.editing.masks import Box
+from text2x.editing.windows import bounded
 from text2x.edits import Inpainting, Outpainting
 from text2x.media import Image
+
+STRETCHES = 12  # over which steps at the hole's border are averaged, along a window's side; they fade over one
 
 Paint = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # pixels, keep, number of the window -> pixels
 
@@ -48,7 +53,7 @@ def inpainted(edit: Inpainting, side: int, paint: Paint) -> tuple[Image, tuple[s
     assert hole is not None, "read_mask refuses a mask without a hole"
     window = window_for(hole, image.width, image.height, side)
     pixels, known = cut(image.pixels, keep, window)
-    painted = paint(pixels, known, 0)
+    painted = met(paint(pixels, known, 0), pixels, known)
     # a change map is already in what was painted; other soft masks are a share of the original
     soft = (keep == 1).astype(np.float32) if edit.method == "differential" else keep
     return finished(image, paste(image.pixels, window, painted, feather(soft, edit.feather)), keep), warnings
@@ -63,12 +68,45 @@ def outpainted(edit: Outpainting, side: int, paint: Paint) -> Image:
     for number, step in enumerate(plan(canvas, side)):
         keep, weights = step_masks(step, known, original)
         seen, _ = cut(pixels, canvas.keep, step.window)
-        painted = match_colours(paint(seen, keep, number), seen, keep)
+        painted = met(match_colours(paint(seen, keep, number), seen, keep), seen, keep)
         put(pixels, step.window, painted, weights)
         known[step.box.area] = True
     weights = feather(canvas.keep, edit.feather)
     blended = pixels * (1 - weights) + fill(canvas.image.pixels, canvas.keep) * weights if edit.feather else pixels
     return finished(canvas.image, np.where(original, canvas.image.pixels, blended), canvas.keep)
+
+
+def met(painted: np.ndarray, pixels: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """The painted window [4, S, S] moved so that the hole meets what is known around it, keep [S, S], 1 = known.
+
+    The steps from known pixels to their neighbours inside, averaged over stretches of a twelfth of the window, are
+    spread into the hole and fade with the distance (after the membrane of Perez et al. 2003): a shift of colour goes,
+    what is drawn stays.
+    """
+    known = keep == 1
+    steps = np.zeros_like(painted)
+    counts = np.zeros(keep.shape, dtype=np.float32)
+    for axis, shift in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        beside = np.roll(known, shift, axis) & ~known
+        beside.swapaxes(0, axis)[0 if shift == 1 else -1] = False  # the window's other side is no neighbour
+        steps += np.where(beside, np.roll(pixels, shift, axis + 1) - painted, 0)
+        counts += beside
+    if not counts.any():
+        return painted
+    side, stretches = keep.shape[-1], min(STRETCHES, keep.shape[-1])
+    total = _resized(counts[None], stretches)
+    means = _resized(steps, stretches) / np.where(total > 0, total, 1)
+    shifts = _resized(fill(means, (total[0] > 0).astype(np.float32)), side)
+    reach = max(2, side // STRETCHES)
+    fade = np.clip(1 - (distance_to(known, reach) - 1) / reach, 0, 1)
+    return bounded(painted + shifts * fade)
+
+
+def _resized(channels: np.ndarray, size: int) -> np.ndarray:
+    """[C, S, S] -> [C, size, size]: smaller by means over areas, larger linearly."""
+    how = PIL.Image.Resampling.BOX if size < channels.shape[-1] else PIL.Image.Resampling.BILINEAR
+    resized = [PIL.Image.fromarray(channel.astype(np.float32)).resize((size, size), how) for channel in channels]
+    return np.stack([np.asarray(channel) for channel in resized])
 
 
 def canvas_of(edit: Outpainting) -> Canvas:

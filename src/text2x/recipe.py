@@ -42,6 +42,7 @@ class DenoisingConfig:
     times: TimeDistribution = TimeDistribution()
     weighting: Literal["uniform", "velocity", "min_snr"] = "uniform"
     mask_probability: float = 0.0  # share of batches in which a part of each picture is known
+    placed_probability: float = 0.0  # share of those whose pictures are shrunk and lie anywhere on an empty canvas
     evaluation_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)  # noise levels of the held-out loss
 
 

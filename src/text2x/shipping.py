@@ -53,7 +53,9 @@ def ship(parts: Sequence[Part], about: About, target: Path, packing: Packing = "
     names = [recipe.name for recipe in recipes]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"two {'guides' if guides else 'stages'} are called {name!r}; each name is taken once")
+            raise InputError(
+                f"two {'guides' if guides else 'stages'} are called {name!r}; a folder takes each name once"
+            )
     weights = _write_weights(parts, recipes, target, packing)
     made = _model(images, about, weights) if images else _guides(guides, about, weights)
     write_json(target / "recipe.json", to_dict(made))

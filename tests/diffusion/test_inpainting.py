@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 import torch
@@ -159,6 +159,25 @@ def test_the_network_sees_the_known_part_on_its_way_from_the_noise_of_the_run() 
     for x_t, t in seen:
         level = t[0].item()
         torch.testing.assert_close(x_t[held], ((1 - level) * known.image + level * known.noise)[held])
+
+
+def test_each_walk_of_repaint_sees_the_known_part_in_noise_of_its_own_and_one_walk_in_one() -> None:
+    known, noises = example(), list[Tensor]()
+    held = known.held.expand_as(known.image)
+
+    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+        level = t[0].item()
+        noises.append(((x_t - (1 - level) * known.image) / level)[held])
+        return torch.zeros_like(x_t)
+
+    repaint(SAMPLERS["heun"], known, jump=2, resample=2)(denoise, known.noise, time_grid(4), LINEAR, noise_from(0))
+    calls = [noises[:4], noises[4:7], noises[7:]]  # Heun estimates twice a step, but once in the step to data
+    for walk in calls:
+        assert len(walk) >= 3
+        for noise in walk:
+            torch.testing.assert_close(noise, walk[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(calls[0][0], known.noise[held])
+    assert all((first[0] - second[0]).abs().mean() > 0.5 for first, second in combinations(calls, 2))
 
 
 @pytest.mark.parametrize("method", METHODS)

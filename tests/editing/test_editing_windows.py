@@ -61,7 +61,7 @@ def test_a_window_holds_the_hole_and_as_much_again_where_the_picture_has_it(
     assert window.side <= max(width, height)
     assert window.side >= min(2 * max(hole.width, hole.height), max(width, height), 5000)
     for start, size in ((window.left, width), (window.top, height)):
-        inside = 0 <= start and start + window.side <= size
+        inside = start >= 0 and start + window.side <= size
         assert inside or window.side >= size, "it reaches beyond the picture only if it is larger"
 
 

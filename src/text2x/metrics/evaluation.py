@@ -89,7 +89,7 @@ def evaluate(
             try:
                 found = measure()
             except InputError as reason:
-                left_out.append(f"{name}, {source}: {reason}")
+                left_out.append(f"{name}, {source}, {space}: {reason}")
                 continue
             taken.setdefault(source, {}).update({f"{metric}, {space}": each for metric, each in found.items()})
     return Evaluation(figures, tuple(left_out))

@@ -88,6 +88,8 @@ def _counts(
 
 def _calibrated(share: float, k: int, n: int, m: int) -> float:
     """The part of m pictures of a perfect sampler that covers as much of n reference items; by bisection."""
+    if share <= 0:
+        return 0.0
     low, high = 0.0, float(m)
     for _ in range(50):
         middle = (low + high) / 2

@@ -51,7 +51,7 @@ class GAN(nn.Module):
 
 
 class TextProjection(nn.Module):
-    """The text vector as the networks use it: a row of a batch has the same bits in every batch."""
+    """The text vector as the networks use it."""
 
     def __init__(self, vector_width: int, width: int) -> None:
         super().__init__()
@@ -201,9 +201,11 @@ def _alike(layer: nn.Module, axis: int, count: int) -> None:
 
     (Aitken et al. 2017, "Checkerboard artifact free sub-pixel convolution", Sec. 3.)
     """
-    weight = layer.get_parameter("weight")
+    weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
     first = weight.index_select(axis, torch.arange(0, weight.shape[axis], count, device=weight.device))
     weight.copy_(first.repeat_interleave(count, axis))
+    if axis == 0:
+        bias.copy_(bias[::count].repeat_interleave(count))
 
 
 def _check(config: GANConfig) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from text2x.adversarial import GANRecipe
     from text2x.recipe import GuideRecipe, Recipe
 
 
@@ -16,11 +17,12 @@ def _made(file: str, name: str) -> Any:
     return getattr(importlib.import_module(f"text2x.recipes.{file}"), name)()
 
 
-RECIPES: Mapping[str, Callable[[], Recipe | GuideRecipe]] = {
+RECIPES: Mapping[str, Callable[[], Recipe | GANRecipe | GuideRecipe]] = {
     "emoji": partial(_made, "emoji", "emoji"),
     "upsampler": partial(_made, "emoji", "upsampler"),
     "vanilla": partial(_made, "vanilla", "vanilla"),
     "dit": partial(_made, "dit", "dit"),
+    "gan": partial(_made, "gan", "gan"),
     "classifier": partial(_made, "guides", "classifier"),
     "clip": partial(_made, "guides", "clip"),
     "judge": partial(_made, "guides", "judge"),
@@ -28,6 +30,7 @@ RECIPES: Mapping[str, Callable[[], Recipe | GuideRecipe]] = {
     "debug-vanilla": partial(_made, "debug", "debug_vanilla"),
     "debug-dit": partial(_made, "debug", "debug_dit"),
     "debug-bytes": partial(_made, "debug", "debug_bytes"),
+    "debug-gan": partial(_made, "gan", "debug_gan"),
     "debug-classifier": partial(_made, "guides", "debug_classifier"),
     "debug-clip": partial(_made, "guides", "debug_clip"),
 }

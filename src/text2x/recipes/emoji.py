@@ -47,6 +47,7 @@ def emoji() -> Recipe:
             times=TimeDistribution("logit_normal", mean=0.5, std=1.0),
             weighting="velocity",
             mask_probability=0.5,
+            placed_probability=0.5,
         ),
         sampling=SamplingConfig(sampler="dpmpp_2m", steps=16, guidance=3.0, style=STYLES[0]),
     )

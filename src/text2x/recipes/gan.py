@@ -105,7 +105,7 @@ def debug_gan() -> GANRecipe:
             evaluate_every=150,
             sample_every=600,
         ),
-        objective=AdversarialConfig(gamma=0.1),
+        objective=AdversarialConfig(gamma=1.0),
         sampling=GANSampling(style="large"),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from text2x.adversarial import GANRecipe
 from text2x.config import override
 from text2x.data import load as load_data
 from text2x.data.batches import Batch, ImageBatches
@@ -32,7 +33,8 @@ from text2x.recipe import (
     trainable_of,
 )
 from text2x.recipes import RECIPES
-from text2x.recipes.guide_running import prepare_guide_run
+from text2x.recipes.gan import GANRun, prepare_gan_run
+from text2x.recipes.guide_running import GuideRun, prepare_guide_run
 from text2x.requests import ImageRequest, unknown
 from text2x.training import Outcome, Trainer
 from text2x.weights import load_weights
@@ -111,7 +113,7 @@ class Run:
         return contact_sheet(tiles, columns=9, scale=max(1, 96 // real.shape[-1]))
 
 
-def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> Recipe | GuideRecipe:
+def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> Recipe | GANRecipe | GuideRecipe:
     """A recipe by name with "field=value" settings applied; unknown names and fields raise InputError."""
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
@@ -157,6 +159,14 @@ def prepare_run(recipe: Recipe, device: str = "cpu", data_root: Path | None = No
     return Run(recipe, images, text, trainable, objective, batches, held, device)
 
 
+def _prepared(recipe: Recipe | GANRecipe | GuideRecipe, device: str, data_root: Path | None) -> Run | GANRun | GuideRun:
+    if isinstance(recipe, GuideRecipe):
+        return prepare_guide_run(recipe, device, data_root)
+    if isinstance(recipe, GANRecipe):
+        return prepare_gan_run(recipe, device, data_root)
+    return prepare_run(recipe, device, data_root)
+
+
 def train(
     name: str,
     data: str | None = None,
@@ -171,8 +181,7 @@ def train(
     `start` is a weight file, as a run's averages or a shipped model's, to begin from where there is no checkpoint yet.
     """
     recipe = recipe_for(name, settings, data)
-    guide = isinstance(recipe, GuideRecipe)
-    run = prepare_guide_run(recipe, device, data_root) if guide else prepare_run(recipe, device, data_root)
+    run = _prepared(recipe, device, data_root)
     if start is not None:
         load_weights(run.trainable, start)
     trainer = Trainer(
@@ -182,7 +191,7 @@ def train(
         run.recipe.training,
         folder or Path("runs") / name,
         evaluate=run.evaluate,
-        sample=run.sample if isinstance(run, Run) else None,
+        sample=None if isinstance(run, GuideRun) else run.sample,
         recipe=run.recipe,
     )
     return trainer.fit()
