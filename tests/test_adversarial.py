@@ -145,9 +145,9 @@ def test_penalties_of_a_linear_judge_are_those_of_its_weights() -> None:
 def test_a_penalty_taken_in_a_share_of_the_steps_has_the_same_mean() -> None:
     always = float(objective(PLAIN)(batch(), rng())["penalty"])
     made = objective(replace(PLAIN, penalty_share=0.25))
-    seldom = [float(made(batch(), rng(seed))["penalty"]) for seed in range(60)]
+    seldom = [float(made(batch(), rng(seed))["penalty"]) for seed in range(40)]
     taken = [each for each in seldom if each]
-    assert 5 <= len(taken) <= 26  # of 60 with a chance of 1/4
+    assert 3 <= len(taken) <= 19  # of 40 with a chance of 1/4
     assert sum(taken) / len(taken) == pytest.approx(4 * always, rel=0.3)
 
 
@@ -230,14 +230,14 @@ class Coin(nn.Module):
 
 def test_the_score_of_a_coin_is_the_closed_form_and_the_true_distribution_is_best() -> None:
     """Real pictures are +-c: for a generator of +-l the score is E|x - y| - E|x - x'| / 2 = 16 (max(l, c) - l / 2)."""
-    count, level = 4096, 0.5
+    count, level = 1024, 0.5
     signs = torch.randint(0, 2, (count, 1, 1, 1), generator=rng()) * 2.0 - 1
     real = Batch((signs * level).expand(-1, 4, 16, 16), ("a",) * count, (None,) * count, None, torch.arange(count))
     scores = {}
     for made in (0.0, 0.25, 0.5, 1.0):
         scores[made] = held_out(Coin(made), Lengths(), [real], seed=0)["held_out"]  # type: ignore[arg-type]
         expected = math.sqrt(4 * 64) * (max(made, level) - made / 2)
-        assert scores[made] == pytest.approx(expected, rel=0.05)
+        assert scores[made] == pytest.approx(expected, rel=0.1)
     assert min(scores, key=lambda each: scores[each]) == level
 
 

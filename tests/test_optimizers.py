@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from text2x.errors import InputError
 from text2x.optimizers import (
     build_optimizers,
     clip_gradients,
@@ -144,3 +145,24 @@ def test_the_loss_falls(kind: str) -> None:
             optimizer.step()
             optimizer.zero_grad()
     assert losses[-1] < 0.1 * losses[0]
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_parts_learn_at_their_share_of_the_rate_and_the_first_entry_that_fits_counts(kind: str) -> None:
+    net = Net()
+    config = TrainingConfig(optimizer=kind, rates=(("blocks.", 0.5), ("out.weight", 3.0), ("out.", 0.0)))
+    optimizers = build_optimizers(net, config)
+    set_learning_rate(optimizers, 0.1)
+    names = {value: name for name, value in net.named_parameters()}
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    rates = {names[value]: group["lr"] for group in groups for value in group["params"]}
+    given = {name: rates.pop(name) for name in list(rates) if name.startswith(("blocks.", "out."))}
+    assert given.pop("out.weight") == pytest.approx(0.3) and given.pop("out.bias") == 0
+    assert len(given) == 4 and set(given.values()) == {0.05}
+    assert set(rates.values()) == {0.1}
+
+
+@pytest.mark.parametrize("share", [-1.0, math.inf, math.nan])
+def test_a_share_of_the_rate_that_is_no_size_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match="gives 'out.' the share"):
+        TrainingConfig(rates=(("out.", share),))

@@ -9,16 +9,18 @@ import torch
 
 from text2x.config import to_dict
 from text2x.errors import InputError
-from text2x.files import save_tensors, write_json
+from text2x.files import file_hash, read_json, save_tensors, write_json
 from text2x.generators import DiffusionGenerator
 from text2x.library import load
-from text2x.recipe import Recipe, build_network
+from text2x.recipe import Guides, Model, Recipe, build_network, guides_from_dict, model_from_dict
 from text2x.requests import ImageRequest
 from text2x.shipping import About, Part, packed_as, ship
 from text2x.training_config import TrainingConfig
 from text2x.weights import pack
+from tiny_guides import classifier_recipe, clip_recipe, judge_recipe, write_guide_run
 from tiny_models import base_recipe, upsampler_recipe
 
+GUIDES = {"classifier": classifier_recipe(), "clip": clip_recipe(), "judge": judge_recipe()}
 ABOUT = About("tiny", None, "CC0-1.0")
 
 
@@ -100,3 +102,28 @@ def test_the_loaded_model_is_a_diffusion_generator(runs, tmp_path):
     generator = load(str(tmp_path / "model"))
     assert isinstance(generator, DiffusionGenerator)
     assert generator.styles == ("flat", "line")
+
+
+def test_guides_are_packed_into_a_folder_of_their_own(tmp_path):
+    runs = {name: write_guide_run(tmp_path / name, recipe) for name, recipe in GUIDES.items()}
+    made = ship([Part(runs["classifier"]), Part(runs["clip"])], ABOUT, tmp_path / "guides")
+    assert isinstance(made, Guides) and [each.recipe.kind for each in made.guides] == ["classifier", "clip"]
+    assert guides_from_dict(read_json(tmp_path / "guides" / "recipe.json")) == made
+    for file, about in made.weights.items():
+        assert file_hash(tmp_path / "guides" / file) == about.sha256 and about.dtype == "int8"
+
+
+def test_guides_a_judge_and_models_are_not_mixed(runs, tmp_path):
+    others = {name: write_guide_run(tmp_path / name, recipe) for name, recipe in GUIDES.items()}
+    with pytest.raises(InputError, match="'clip' is a guide and 'base' a model"):
+        ship([Part(runs[0]), Part(others["clip"])], ABOUT, tmp_path / "model")
+    with pytest.raises(InputError, match="must not guide what it judges"):
+        ship([Part(others["clip"]), Part(others["judge"])], ABOUT, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_model_says_what_it_is_guided_by(runs, tmp_path):
+    about = replace(ABOUT, guides={"classifier": "emoji-guides", "auto": "weak"})
+    made = ship([Part(runs[0])], about, tmp_path / "model")
+    assert isinstance(made, Model) and made.guides == {"classifier": "emoji-guides", "auto": "weak"}
+    assert model_from_dict(read_json(tmp_path / "model" / "recipe.json")) == made

@@ -8,7 +8,7 @@ import torch
 
 from text2x.config import to_dict
 from text2x.data.batches import BatchConfig
-from text2x.files import save_tensors, write_json
+from text2x.files import file_hash, save_tensors, write_json
 from text2x.networks.unet import UNetConfig
 from text2x.recipe import LowResolution, Model, Recipe, SamplingConfig, Stage, WeightFile, build_network
 from text2x.text_conditioner import MiniLMConfig
@@ -65,7 +65,7 @@ def write_model(folder: Path, recipes: tuple[Recipe, ...], size: int) -> Model:
                 torch.nn.init.normal_(parameter, std=0.05)
         file = f"{recipe.name}.safetensors"
         save_tensors(folder / file, pack(network.state_dict(), "float16"))
-        weights[file] = WeightFile("", "float16", 1)
+        weights[file] = WeightFile(file_hash(folder / file), "float16", 1)
         stages.append(Stage(recipe, file))
     model = Model("random", "Random weights.", "none", tuple(stages), weights, size)
     write_json(folder / "recipe.json", to_dict(model))

@@ -85,7 +85,7 @@ def load(name: str | Path, device: str = "auto", folder: Path | None = None) -> 
 
     place = resolve_device(device)
     try:
-        return build_generator(recipe, found.folder, place)
+        return build_generator(recipe, found.folder, place, lambda guide: sibling(found, guide).folder)
     except InputError as error:
         where = "" if str(found.folder) in str(error) else f"the model in {found.folder} cannot be built: "
         raise InputError(f"{where}{error}") from error

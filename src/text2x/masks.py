@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -43,8 +45,8 @@ def random_masks(count: int, size: int, rng: torch.Generator) -> Tensor:
     Suvorov et al. 2021 (LaMa, Sec. 2.3) found wide masks to matter; most of a picture is unknown here more often
     than not.
     """
-    kinds = torch.randint(4, (count,), generator=rng).tolist()
-    draw = (_box_hole, _half_plane, _frame, _strokes)
+    kinds = torch.randint(len(KINDS), (count,), generator=rng).tolist()
+    draw = tuple(KINDS.values())
     return torch.stack([draw[kind](size, rng) for kind in kinds])[:, None]
 
 
@@ -86,3 +88,11 @@ def _strokes(size: int, rng: torch.Generator) -> Tensor:
         columns = torch.lerp(ends[2], ends[3], along) - grid[None, None, :]
         known &= ((rows**2 + columns**2) > width**2).all(0)
     return known.float()
+
+
+KINDS: Mapping[str, Callable[[int, torch.Generator], Tensor]] = {  # (side, rng) -> mask [S, S]
+    "box": _box_hole,
+    "half plane": _half_plane,
+    "frame": _frame,
+    "strokes": _strokes,
+}

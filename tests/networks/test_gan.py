@@ -22,7 +22,9 @@ def test_a_generator_makes_pictures_of_its_size_and_a_discriminator_gives_each_a
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_picture_alone_has_the_same_bytes_with_any_number_of_threads_and_nearly_the_same_in_a_batch(threads: int) -> None:
+def test_a_picture_alone_has_the_same_bytes_on_any_number_of_threads(
+    threads: int,
+) -> None:
     generator = GAN(SMALL).generator.eval()
     noise, vector = torch.randn(7, 6), torch.randn(7, 5)
     with torch.inference_mode():

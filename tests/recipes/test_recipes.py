@@ -6,28 +6,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from text2x.config import to_dict
+from text2x.config import from_dict, to_dict
 from text2x.errors import InputError
 from text2x.files import read_json
 from text2x.generators import DiffusionGenerator, build_generator
-from text2x.recipe import Recipe, build_network, recipe_from_dict
+from text2x.recipe import Recipe, build_network, recipe_from_dict, trained_from_dict
 from text2x.recipes import RECIPES
 from text2x.recipes.running import prepare_run, recipe_for, train
 from text2x.requests import ImageRequest
 
-DEBUG = [name for name in RECIPES if name.startswith("debug")]
+MADE = {name: make() for name, make in RECIPES.items()}
+DENOISERS = [name for name, recipe in MADE.items() if isinstance(recipe, Recipe)]
+DEBUG = [name for name in DENOISERS if name.startswith("debug")]
 QUICK = ("training.steps=40", "training.evaluate_every=40", "training.sample_every=40", "training.log_every=10")
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_the_same_after_saving(name):
-    recipe = RECIPES[name]()
-    assert recipe_from_dict(to_dict(recipe)) == recipe
+    recipe = MADE[name]
+    assert from_dict(type(recipe), to_dict(recipe)) == recipe
 
 
-@pytest.mark.parametrize("name", RECIPES)
+def test_the_recipe_of_a_run_is_told_apart_by_its_type():
+    for name in ("debug", "debug-classifier", "judge"):
+        assert trained_from_dict(to_dict(MADE[name])) == MADE[name]
+    with pytest.raises(InputError, match="GuideRecipe"):
+        recipe_from_dict(to_dict(MADE["judge"]))
+
+
+@pytest.mark.parametrize("name", DENOISERS)
 def test_the_network_takes_what_the_conditioner_gives(name):
-    recipe = RECIPES[name]()
+    recipe = MADE[name]
+    assert isinstance(recipe, Recipe)
     text = recipe.conditioner
     if text is None:
         assert recipe.network.context_width == 0
@@ -89,6 +99,7 @@ def test_another_data_set_brings_its_own_styles(name, tmp_path):
     made.styles = ("picture",)
     made.save(tmp_path / "mine")
     recipe = recipe_for(name, ["size=16", "data.size=16"], data=str(tmp_path / "mine"))
+    assert isinstance(recipe, Recipe)
     run = prepare_run(recipe)
     assert run.recipe.data.styles == ()
     assert run.recipe.conditioner is not None and run.recipe.conditioner.styles == ("picture",)
@@ -97,6 +108,7 @@ def test_another_data_set_brings_its_own_styles(name, tmp_path):
 
 
 def test_two_runs_begin_with_the_same_weights():
-    recipe: Recipe = recipe_for("debug")
+    recipe = recipe_for("debug")
+    assert isinstance(recipe, Recipe)
     first, second = (prepare_run(recipe).trainable.state_dict() for _ in range(2))
     assert all(bool((first[name] == second[name]).all()) for name in first)
