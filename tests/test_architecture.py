@@ -29,7 +29,7 @@ HOUSE = (
     "recipe objectives guides adversarial masks weights request_fields requests edits guiding painting sampling "
     "generators gan_generator data metrics training_config optimizers",  # use of networks
     "training training_environment training_log checkpoints shipping library adapters",  # machinery
-    "recipes comparing",  # composed work
+    "recipes evaluating comparing",  # composed work
     "cli server __init__ __main__",  # roof
 )
 FLOORS = {name: floor for floor, names in enumerate(HOUSE) for name in names.split()}

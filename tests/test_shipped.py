@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from text2x.edits import Inpainting, Outpainting, Variation
 from text2x.generators import DiffusionGenerator
 from text2x.library import load, models, shipped_folder
 from text2x.requests import ImageRequest
@@ -62,3 +63,30 @@ def test_emoji_keeps_to_the_seed(emoji):
     batch = [each.media.pixels for each in emoji.generate(ImageRequest("a slice of pizza", seed=7, count=2))]
     alone = emoji.generate(ImageRequest("a slice of pizza", seed=8))[0].media.pixels
     assert np.array_equal(batch[1], alone)
+
+
+@pytest.mark.medium
+def test_a_weak_variation_is_nearer_to_the_picture_than_a_strong_one(emoji):
+    heart = emoji.generate(ImageRequest("a red heart", seed=7))[0].media
+    distances = []
+    for strength in (0.1, 0.5, 1.0):
+        request = ImageRequest("a green frog", seed=3, edit=Variation(heart, strength))
+        distances.append(float(np.abs(emoji.generate(request)[0].media.pixels - heart.pixels).mean()))
+    assert distances == sorted(distances) and distances[0] < 0.3 * distances[2]
+
+
+@pytest.mark.medium
+def test_a_hole_in_a_heart_is_filled_with_red(emoji):
+    heart = emoji.generate(ImageRequest("a red heart", seed=7))[0].media
+    for method in ("channels", "langevin"):
+        request = ImageRequest("a red heart", seed=3, edit=Inpainting(heart, "24,24,16,16", method=method, rounds=None))
+        red, green, blue, alpha = emoji.generate(request)[0].media.to_uint8()[24:40, 24:40].reshape(-1, 4).mean(0)
+        assert red > 150 and red > green + 60 and red > blue + 60 and alpha > 200, method
+
+
+@pytest.mark.medium
+def test_a_whole_picture_is_painted_around_without_touching_it(emoji):
+    heart = emoji.generate(ImageRequest("a red heart", seed=7))[0].media
+    wide = emoji.generate(ImageRequest("", seed=3, edit=Outpainting(heart, left=20, top=9)))[0].media
+    assert (wide.width, wide.height) == (84, 73)
+    assert np.array_equal(wide.pixels[:, 9:, 20:], heart.pixels)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
@@ -223,7 +224,9 @@ def colour_of(name: str) -> tuple[int, int, int]:
 
 def parameters_text(metadata: Mapping[str, Any]) -> str:
     """Metadata in the form most programs for generated pictures read: prompt, negative prompt, one line of settings."""
-    names = {"steps": "Steps", "sampler": "Sampler", "guidance": "CFG scale", "seed": "Seed", "model": "Model"}
+    names = {"steps": "Steps", "sampler": "Sampler", "scale": "CFG scale", "seed": "Seed", "model": "Model"}
+    scale = re.search(r"(?:^|\+)(?:cfg|apg):(-?[\d.]+)|^(-?[\d.]+)$", str(metadata.get("guidance", "")))
+    metadata = {**metadata, "scale": (scale[1] or scale[2]) if scale else None}
     lines = [str(metadata.get("prompt", ""))]
     if metadata.get("negative"):
         lines.append(f"Negative prompt: {metadata['negative']}")
