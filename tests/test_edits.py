@@ -172,6 +172,15 @@ def test_a_network_without_mask_channels_says_so_and_edits_in_another_way(blind:
     assert np.array_equal(result.media.pixels[:, 8:], image.pixels[:, 8:])
 
 
+def test_a_window_that_is_painted_smaller_than_it_is_is_warned_of(generator: DiffusionGenerator) -> None:
+    request = ImageRequest("a dog", seed=1, steps=1, edit=Inpainting(picture(300, 20), "0,0,290,20"))
+    assert generator.generate(request)[0].warnings == (
+        "300 pixels a side are painted at 256 and enlarged, which is not sharp",
+    )
+    small = ImageRequest("a dog", seed=1, steps=1, edit=Inpainting(picture(30, 20), "0,0,9,20"))
+    assert generator.generate(small)[0].warnings == ()
+
+
 def test_steps_of_an_edit_are_told(generator: DiffusionGenerator) -> None:
     seen: list[Progress] = []
     request = ImageRequest("a dog", seed=1, steps=2, edit=Inpainting(picture(40, 40), "0,0,9,9"))

@@ -249,8 +249,12 @@ class DiffusionGenerator:
     def _edited(self, edit: Edit, run: Run, seed: int) -> tuple[Image, tuple[str, ...]]:
         """One picture made from a picture, and warnings about its mask."""
 
+        coarse: dict[int, str] = {}  # by the side of a window
+
         def paint(pixels: np.ndarray, keep: np.ndarray, window: int) -> np.ndarray:
-            size = self._painting_size(pixels.shape[-1])
+            side, size = pixels.shape[-1], self._painting_size(pixels.shape[-1])
+            if size < side:
+                coarse[side] = f"{side} pixels a side are painted at {size} and enlarged, which is not sharp"
             known = keep if not isinstance(edit, Variation) else None
             image = torch.from_numpy(scale_to(pixels, size, known))[None]
             own = [seed if window == 0 else stage_seed(seed, -1, window)]
@@ -260,14 +264,16 @@ class DiffusionGenerator:
                 mask = torch.from_numpy(scale_keep(keep, size))[None, None]
                 assert run.settings.method is not None
                 made = self._make(run, own, size, Region(image, mask, run.settings.method, edit.rounds))
-            return scale_to(made[0].float().clamp(-1, 1).cpu().numpy(), pixels.shape[-1])
+            return scale_to(made[0].float().clamp(-1, 1).cpu().numpy(), side)
 
-        side = self.model.size
+        warnings: tuple[str, ...] = ()
         if isinstance(edit, Inpainting):
-            return inpainted(edit, side, paint)
-        if isinstance(edit, Outpainting):
-            return outpainted(edit, side, paint), ()
-        return varied(picture_of(edit.image), side, paint), ()
+            picture, warnings = inpainted(edit, self.model.size, paint)
+        elif isinstance(edit, Outpainting):
+            picture = outpainted(edit, self.model.size, paint)
+        else:
+            picture = varied(picture_of(edit.image), self.model.size, paint)
+        return picture, (*warnings, *([coarse[max(coarse)]] if coarse else []))
 
     def _painting_size(self, side: int) -> int:
         """The side at which a window is painted: that of a stage, not below the window's unless it is too large."""
@@ -283,7 +289,8 @@ class DiffusionGenerator:
 
     def _reporter(self, on_step: OnStep | None, items: tuple[int, ...], settings: Settings) -> Reporter:
         def report(name: str, steps: int) -> Callable[[Step], None] | None:
-            if on_step is None:
+            tell = on_step
+            if tell is None:
                 return None
 
             def told(step: Step) -> None:
@@ -292,7 +299,7 @@ class DiffusionGenerator:
                 def shown() -> list[Image]:
                     return self.images(estimate, max(settings.size, estimate.shape[-1]))
 
-                on_step(Progress(step.index + 1, steps, name, items, shown))
+                tell(Progress(step.index + 1, steps, name, items, shown))
 
             return told
 
@@ -358,8 +365,9 @@ def build_generator(
 
 def _leaders(model: Model, text: Text, folder: Path, device: str, find: Callable[[str], Path] | None) -> Leaders:
     """What loads the guides that a model names, when they are asked for; they read prompts with the model's encoder."""
-    minilm = isinstance(text, TextConditioner) and isinstance(text.config, MiniLMConfig)
-    encoder = text.encoder if minilm else None
+    encoder = None
+    if isinstance(text, TextConditioner) and isinstance(text.config, MiniLMConfig):
+        encoder = text.encoder
     place = find or (lambda name: folder.parent / name)
 
     def finder(form: str, name: str) -> Callable[[], Any]:

@@ -12,7 +12,7 @@ import typer
 from text2x.cli.options import Json, model_names, models_folder
 from text2x.cli.terminal import megabytes
 from text2x.errors import InputError
-from text2x.library import ModelInfo, info, without_front_matter
+from text2x.library import ModelInfo, info, read_recipe, without_front_matter
 from text2x.library import models as all_models
 
 GUIDES = ("classifier", "clip", "auto")
@@ -83,6 +83,14 @@ def pack(
     from text2x.recipe import Model
     from text2x.shipping import About, Part, packed_as, ship
 
+    if len(runs) == 1 and read_recipe(runs[0]).get("type") == "GANRecipe":
+        from text2x.recipes.gan import ship_gan
+
+        name, sources = output.resolve().name, tuple(attribution or ())
+        gan = ship_gan(runs[0], output, name, licence, average, packed_as(packing), sources)
+        size = sum((output / file).stat().st_size for file in gan.weights)
+        typer.echo(f"{output}  a GAN, {megabytes(size)}; use it with --model {output}")
+        return
     about = About(
         output.resolve().name, summary, licence, attribution=tuple(attribution or ()), guides=_guides(guide or ())
     )
