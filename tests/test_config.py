@@ -58,10 +58,8 @@ def test_a_config_survives_json() -> None:
 
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_every_recipe_survives_json(name: str) -> None:
-    from text2x.recipe import recipe_from_dict
-
     recipe = RECIPES[name]()
-    assert recipe_from_dict(json.loads(json.dumps(to_dict(recipe)))) == recipe
+    assert from_dict(type(recipe), json.loads(json.dumps(to_dict(recipe)))) == recipe
 
 
 def test_fields_that_are_left_out_have_their_defaults() -> None:

@@ -73,9 +73,9 @@ def test_an_embedding_depends_on_no_other_picture_or_text() -> None:
 
 def test_the_scale_begins_as_published_and_stops_at_100() -> None:
     network = CLIP(SMALL)
-    assert float(network.scale()) == pytest.approx(1 / 0.07)
+    assert float(network.scale().detach()) == pytest.approx(1 / 0.07)
     network.log_scale.data.fill_(math.log(5000))
-    assert float(network.scale()) == 100
+    assert float(network.scale().detach()) == 100
 
 
 def test_a_size_that_does_not_fit_is_refused_with_its_number() -> None:

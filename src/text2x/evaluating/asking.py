@@ -150,7 +150,9 @@ def drawn(
 def _pixels(media: Any, size: int, name: str) -> torch.Tensor:
     """[4, size, size]."""
     if not isinstance(media, Image):
-        raise InputError(f"{name} makes {type(media).__name__.lower()} and no pictures; give a model that makes pictures")
+        raise InputError(
+            f"{name} makes {type(media).__name__.lower()} and no pictures; give a model that makes pictures"
+        )
     return (media if (media.width, media.height) == (size, size) else media.resize(size)).tensor()
 
 

@@ -127,9 +127,7 @@ def _judge(
     return judge if _of(judge.recipe, images, "R-precision", "--judge DIR", left_out) else None
 
 
-def _classifier(
-    images: ImageSet, texts: _Texts | None, device: str, left_out: list[str]
-) -> ClassifierGuide | None:
+def _classifier(images: ImageSet, texts: _Texts | None, device: str, left_out: list[str]) -> ClassifierGuide | None:
     place = shipped_folder() / GUIDES
     if texts is None:
         return None
