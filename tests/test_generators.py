@@ -137,6 +137,11 @@ def test_a_negative_prompt_without_guidance_is_warned_of(generator):
     assert np.array_equal(result.media.pixels, pixels(generator, prompt="a dog", seed=1, guidance=1.0)[0])
 
 
+def test_a_field_that_only_gans_use_is_warned_of(generator):
+    result = generator.generate(ImageRequest("a dog", seed=1, truncation=0.5))[0]
+    assert any("truncation" in warning for warning in result.warnings)
+
+
 def test_progress_counts_every_step_of_every_stage(generator):
     seen = []
     generator.generate(ImageRequest("a dog", seed=1, size=64), on_step=seen.append)

@@ -45,6 +45,7 @@ BAD = [
     ({"prompt": "a", "guidance_interval": (0.1, 1.5)}, "1.5"),
     ({"prompt": "a", "guidance_interval": (0.1,)}, "two times"),
     ({"prompt": "a", "guidance_interval": (float("nan"), 1)}, "nan"),
+    ({"prompt": "a", "truncation": 2.5}, "0 to 2"),
     ({"prompt": "a", "sampler": ""}, "name"),
     ({"prompt": "a", "style": "x" * 200}, "100"),
     ({"prompt": "a", "style": 3}, "3"),

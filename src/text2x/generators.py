@@ -171,7 +171,8 @@ class DiffusionGenerator:
             also=request.also,
             method=self._method(request.edit),
         )
-        return settings, tuple(self._warnings(settings))
+        unused = () if request.truncation is None else ("truncation is for GANs; this model ignores it",)
+        return settings, (*self._warnings(settings), *unused)
 
     def _method(self, edit: Edit | None) -> str | None:
         """How a known region is used: as asked for, or as well as the network can."""

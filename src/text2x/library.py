@@ -81,10 +81,13 @@ def load(name: str | Path, device: str = "auto", folder: Path | None = None) -> 
     recipe = read_recipe(found.folder)
     check_makes_media(found.folder, recipe)
     check_weights(found.folder, recipe)
+    from text2x.gan_generator import build_gan_generator, is_gan
     from text2x.generators import build_generator
 
     place = resolve_device(device)
     try:
+        if is_gan(recipe):
+            return build_gan_generator(recipe, found.folder, place)
         return build_generator(recipe, found.folder, place, lambda guide: sibling(found, guide).folder)
     except InputError as error:
         where = "" if str(found.folder) in str(error) else f"the model in {found.folder} cannot be built: "

@@ -69,6 +69,10 @@ class ImageRequest:
     style: str | None = request_field(
         None, help="One of the model's styles; `text2x models show NAME` lists them.", flags=("--style",)
     )
+    truncation: float | None = request_field(
+        None, help="Of a GAN: how far its noise may go; below 1 is safer and less varied.", flags=("--truncation",),
+        minimum=0, maximum=2,
+    )  # fmt: skip
     size: int | None = request_field(
         None, help="Side of the square picture in pixels.", flags=("--size",), minimum=8, maximum=4096
     )
@@ -79,6 +83,7 @@ class ImageRequest:
         check_prompt(self, "negative", allow_empty=True)
         for name in ("count", "seed", "steps", "size"):
             check_number(self, name, whole=True)
+        check_number(self, "truncation", whole=False)
         self._check_guidance()
         check_interval(self, "guidance_interval")
         for name in ("sampler", "style"):

@@ -16,6 +16,7 @@ from text2x.errors import InputError
 from text2x.library import info, load, resolve_device
 
 FOLDER = Path("out")
+PLAIN_SECONDS = 10.0  # between lines where standard error is no terminal
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", autocompletion=model_names, help="A model's name or folder.")]
 Data = Annotated[str, typer.Option(metavar="NAME|DIR", help="A prepared data set, or shapes, which are drawn.")]
@@ -91,10 +92,11 @@ def evaluate(
 
 
 class Lines:
-    """One progress line after another, each for one kind of work."""
+    """One progress line after another, each for one kind of work; where there is no terminal, a line now and then."""
 
     def __init__(self) -> None:
         self.line: BarLine | None = None
+        self.told = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Show that `done` of `total` parts of the work are ready."""
@@ -102,6 +104,9 @@ class Lines:
             self.clear()
             self.line = BarLine(what)
         self.line(done, total)
+        if not self.line.shown and time.monotonic() - self.told >= PLAIN_SECONDS:
+            self.told = time.monotonic()
+            typer.echo(f"{what} {done:,}/{total:,}", err=True)
 
     def clear(self) -> None:
         """Leave an empty line."""

@@ -1,4 +1,4 @@
-"""All figures of one model beside their floors and ceilings: `evaluate_model` draws, measures, says what is left out."""
+"""All figures of a model beside their floors and ceilings: `evaluate_model` draws, measures, says what is left out."""
 
 from __future__ import annotations
 
@@ -131,6 +131,10 @@ def _figures(
     """Every part with as many principal components as its pictures allow."""
     train = real["train"]
     held_out = joined([each for part, each in real.items() if part != "train"], train)
+    for place, space in enumerate(instruments.spaces):
+        if tell is not None:
+            tell("feature spaces: training pictures", place, len(instruments.spaces))
+        space(train.images)  # remembered
     figures: dict[str, dict[str, Figures]] = {}
     parts = list(dict.fromkeys(made.parts))
     for place, part in enumerate(parts):
