@@ -3,8 +3,8 @@
 Names of concepts by the hash of their slug, half of them trained and half held out, a few seeds each, at the base's
 size. Agreement: R-precision at 1 of 100 by the judge, which guided nothing. Diversity: mean distance between pictures
 of one prompt in the judge's space. Fidelity: kernel distance to real pictures of the same styles, in the space of
-published ImageNet features. Needs the data set. Prints Markdown; --json FILE keeps every figure; --plot FILE draws the curves;
---forms FILE draws one prompt under each form.
+published ImageNet features. Needs the data set. Prints Markdown; --json FILE keeps every figure; --plot FILE draws the
+curves; --forms FILE draws one prompt under each form.
 """
 
 from __future__ import annotations

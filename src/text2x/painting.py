@@ -31,10 +31,11 @@ from text2x.editing import (
     zoom,
 )
 from text2x.editing.masks import Box
-from text2x.editing.windows import bounded
+from text2x.editing.windows import Window, bounded
 from text2x.edits import Inpainting, Outpainting
 from text2x.media import Image
 
+MOST_ALPHA = 0.5  # mean along the edges of a picture that counts as lying free on nothing
 STRETCHES = 12  # over which steps at the hole's border are averaged, along a window's side; they fade over one
 
 Paint = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # pixels, keep, number of the window -> pixels
@@ -65,8 +66,11 @@ def outpainted(edit: Outpainting, side: int, paint: Paint) -> Image:
     original = canvas.keep == 1
     pixels = np.where(original, canvas.image.pixels, fill(canvas.image.pixels, canvas.keep)).astype(np.float32)
     known = original.copy()
+    nothing_beyond = _clear_border(canvas)
     for number, step in enumerate(plan(canvas, side)):
         keep, weights = step_masks(step, known, original)
+        if nothing_beyond:
+            keep = np.where(_inside(step.window, canvas), keep, 1).astype(np.float32)
         seen, _ = cut(pixels, canvas.keep, step.window)
         painted = met(match_colours(paint(seen, keep, number), seen, keep), seen, keep)
         put(pixels, step.window, painted, weights)
@@ -107,6 +111,21 @@ def _resized(channels: np.ndarray, size: int) -> np.ndarray:
     how = PIL.Image.Resampling.BOX if size < channels.shape[-1] else PIL.Image.Resampling.BILINEAR
     resized = [PIL.Image.fromarray(channel.astype(np.float32)).resize((size, size), how) for channel in channels]
     return np.stack([np.asarray(channel) for channel in resized])
+
+
+def _clear_border(canvas: Canvas) -> bool:
+    """Whether the picture is mostly transparent along its edges, so that beyond its canvas there is nothing."""
+    alpha = canvas.image.pixels[3, *canvas.original.area]
+    edges = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+    return float((edges + 1).mean() / 2) < MOST_ALPHA
+
+
+def _inside(window: Window, canvas: Canvas) -> np.ndarray:
+    """[S, S] True where a window lies on the canvas."""
+    _, own = window.within(canvas.image.width, canvas.image.height)
+    inside = np.zeros((window.side, window.side), dtype=bool)
+    inside[own.area] = True
+    return inside
 
 
 def canvas_of(edit: Outpainting) -> Canvas:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from text2x.cli import data, edit, evaluate, image, models, train
+from text2x.cli import compare, data, edit, evaluate, image, models, train
 from text2x.cli.terminal import one_line
 from text2x.errors import InputError
 
@@ -35,6 +35,7 @@ app.command("samplers")(models.samplers)
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,6 +16,7 @@ from text2x.errors import InputError
 from text2x.library import info, load, resolve_device
 
 FOLDER = Path("out")
+MOST_LEFT_OUT = 10  # reasons that are shown one by one
 PLAIN_SECONDS = 10.0  # between lines where standard error is no terminal
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", autocompletion=model_names, help="A model's name or folder.")]
@@ -60,31 +61,34 @@ def evaluate(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file and no folder; give another place with -o")
     set_threads(threads)
-    from text2x.evaluating import EvaluationPlan, data_set, evaluate_model, instruments_of, subject_of, write_report
+    from text2x import evaluating
+    from text2x.evaluating.report import grouped
 
     place = resolve_device(device)
-    images = data_set(data, data_folder())
-    subject = subject_of(found.name, load(model, place, models_folder()), images)
+    images = evaluating.data_set(data, data_folder())
+    subject = evaluating.subject_of(found.name, load(model, place, models_folder()), images)
+    plan = evaluating.EvaluationPlan(prompts, seeds, size, fast, not no_bench)
+    evaluating.size_of(subject, images, plan)  # before anything that takes long
     progress = Lines()
     try:
-        instruments = instruments_of(images, judge, place)
-        plan = EvaluationPlan(prompts, seeds, size, fast, not no_bench)
-        report = evaluate_model(subject, images, instruments, plan, progress)
+        instruments = evaluating.instruments_of(images, judge, place)
+        report = evaluating.evaluate_model(subject, images, instruments, plan, progress)
     finally:
         progress.clear()
     options = {"--data": data, "--prompts": prompts, "--seeds": seeds, "--judge": judge, "--size": size}
     flags = [str(part) for flag, value in options.items() if value is not None for part in (flag, value)]
     flags += [*(["--fast"] if fast else []), *(["--no-bench"] if no_bench else [])]
-    paths = write_report(report, folder, shlex.join(["text2x", "evaluate", model, *flags]))
+    paths = evaluating.write_report(report, folder, shlex.join(["text2x", "evaluate", model, *flags]))
     if json:
         typer.echo(
             json_module.dumps({"folder": str(folder), "files": [str(path) for path in paths], **report.to_json()})
         )
         return
-    for each in report.left_out[:10]:
+    left_out = list(grouped(report.left_out))
+    for each in left_out[:MOST_LEFT_OUT]:
         typer.echo(f"left out: {each}", err=True)
-    if len(report.left_out) > 10:
-        typer.echo(f"left out: {len(report.left_out) - 10} more, see the report", err=True)
+    if len(left_out) > MOST_LEFT_OUT:
+        typer.echo(f"left out: {len(left_out) - MOST_LEFT_OUT} more, see the report", err=True)
     for path in paths:
         typer.echo(path)
     made = counted(len(report.pictures), "picture")

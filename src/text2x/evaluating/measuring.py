@@ -55,7 +55,9 @@ class Pair:
     generated: Tensor
     training: Tensor
     ratio: float  # nearest over second-nearest distance
-    label: str
+    prompt: str
+    caption: str  # of the training picture
+    space: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +87,15 @@ def evaluate_model(
 ) -> Report:
     """Draw what is asked of every model, and measure it part by part; raises InputError if nothing can be asked."""
     plan = plan or EvaluationPlan()
-    size = _size(subject, images, plan)
+    size = size_of(subject, images, plan)
     real = real_parts(images, subject, size)
     if "train" not in real:
         raise InputError(f"the data set {images.name!r} has no training pictures to compare with; give another --data")
     asked = asked_of(images, subject, plan.prompts)
     made = drawn(subject, asked, plan.seeds, size, plan.fast, plan.options, tell)
+    if instruments.classifier is not None and "classifier" in str(made.settings.get("guidance")):
+        reason = "accuracy of a classifier: one guided the pictures, so it cannot measure them"
+        instruments = replace(instruments, classifier=None, left_out=(*instruments.left_out, reason))
     left_out = [*instruments.left_out, *(f"less than was asked for: {each}" for each in asked.missing), *made.warnings]
     figures = _figures(made.pictures, real, images, instruments, left_out, tell)
     found = _bench(subject, real["train"], instruments, plan, left_out, tell) if plan.bench else {}
@@ -104,14 +109,15 @@ def evaluate_model(
         "seeds": plan.seeds,
         "size": size,
         "precision": "bfloat16" if plan.fast else "float32",
-        "settings": {**made.settings, **plan.options},
+        "settings": {name: value for name, value in made.settings.items() if value != ""},
         "seconds_a_picture": round(made.seconds, 4),
         "spaces": [space.name for space in instruments.spaces],
     }
     return Report(about, figures, found, losses, tuple(dict.fromkeys(left_out)), pairs, made.pictures)
 
 
-def _size(subject: Subject, images: ImageSet, plan: EvaluationPlan) -> int:
+def size_of(subject: Subject, images: ImageSet, plan: EvaluationPlan) -> int:
+    """Side of the pictures that are compared; more than the data set's own raises InputError."""
     size = plan.size or subject.size
     if size > images.size:
         raise InputError(
@@ -184,7 +190,9 @@ def _recognised(
         if instruments.classifier is not None:
             figures[source] |= _classified(pictures, kinds, instruments.classifier, figures["chance"])
         if instruments.judge is not None:
-            figures[source] |= _styled(pictures, instruments.judge, figures["chance"])
+            figures[source] |= _styled(
+                pictures, sorted({str(each) for each in train.styles}), instruments.judge, figures["chance"]
+            )
     part = asked.parts[0]
     if instruments.classifier is not None and not any("concept" in name for name in figures["generated"]):
         left_out.append(f"{part}: concept accuracy, the classifier knows none of these concepts")
@@ -219,18 +227,18 @@ def _classified(pictures: Pictures, kinds: Mapping[str, str], guide: ClassifierG
     return figures
 
 
-def _styled(pictures: Pictures, judge: Judge, guess: Figures) -> Figures:
-    """How often the judge finds the picture nearest to its own prompt in its own style, among the styles asked for."""
-    styles = sorted({style for style in pictures.styles if style is not None})
+def _styled(pictures: Pictures, styles: Sequence[str], judge: Judge, guess: Figures) -> Figures:
+    """How often the judge finds a picture nearest to its own prompt in its own style, among the training set's."""
     if len(styles) < 2 or not set(styles) <= set(judge.recipe.conditioner.styles) or None in pictures.styles:
         return {}
     embedded = judge.image_embeddings(pictures.images)
     texts = [judge.text_embeddings(pictures.prompts, [style] * len(pictures)) for style in styles]
     logits = torch.stack([(embedded * each).sum(1) for each in texts], 1)
     name = f"style accuracy, {judge.space}"
-    own = [styles.index(style) for style in pictures.styles if style is not None]
     guess[name] = chance(len(styles), judge.space)
-    return {name: accuracy(logits, own, judge.space, 1, pictures.concepts)}
+    return {
+        name: accuracy(logits, [styles.index(str(own)) for own in pictures.styles], judge.space, 1, pictures.concepts)
+    }
 
 
 def _bench(
@@ -291,7 +299,8 @@ def _losses(subject: Subject, images: ImageSet, left_out: list[str]) -> dict[str
             left_out.append(f"held-out denoising loss on {part}: {reason}")
             continue
         count = max(1, min(ITEMS, batches.epoch_size) // TOGETHER)
-        found = [objective.held_out([batches.batch_at(step)], seed=step) for step in range(count)]
+        plain = (replace(batches.batch_at(step), augmentations=None) for step in range(count))
+        found = [objective.held_out([batch], seed=step) for step, batch in enumerate(plain)]
         for name in found[0]:
             values = np.array([each[name] for each in found])
             level = "mean over noise levels" if name == "held_out" else name.removeprefix("held_out/").replace("=", " ")
@@ -307,8 +316,7 @@ def _pairs(made: Pictures, train: Pictures, spaces: Sequence[FeatureSpace]) -> t
     for space in spaces:
         found = copies(space(made.images), space(train.images), space.name)
         for row, known in found.worst(WORST):
-            label = f"{found.ratios[row]:.2f} {made.prompts[row]}"
-            pairs.append(
-                Pair(made.images[row], train.images[known], float(found.ratios[row]), f"{label}, {space.name}")
-            )
+            both, ratio = (made.images[row], train.images[known]), float(found.ratios[row])
+            pair = Pair(*both, ratio, made.prompts[row], train.prompts[known], space.name)
+            pairs.append(pair)
     return tuple(pairs)

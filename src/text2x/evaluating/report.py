@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from text2x.evaluating.measuring import Report
@@ -12,6 +12,7 @@ from text2x.metrics.metric import Metric
 
 REPORT, VALUES, SHEET, COPIES = "report.md", "report.json", "sheet.png", "copies.png"
 SHEET_ITEMS = 24  # pictures of each part
+ROUNDING = 1e-12  # what is below is shown as 0
 SOURCES = ("generated", "real", "retrieval", "mean picture", "noise", "chance")
 PARTS = {
     "train": "Seen: concepts and styles that were trained on",
@@ -59,7 +60,7 @@ def copies_of(report: Report) -> Image:
     tiles, labels = [], []
     for pair in report.pairs:
         tiles += [Image(pair.generated.numpy()), Image(pair.training.numpy())]
-        labels += [pair.label, "in training"]
+        labels += [f"{pair.ratio:.2f} {pair.prompt}", f"{pair.caption}, {pair.space}"]
     return contact_sheet(tiles, columns=8, labels=labels, scale=max(1, 96 // tiles[0].width))
 
 
@@ -85,7 +86,7 @@ def lines_of(report: Report, command: str) -> Iterator[str]:
         yield from table(report.losses)
     if report.left_out:
         yield "## Left out\n"
-        yield from (f"- {each}" for each in report.left_out)
+        yield from (f"- {each}" for each in grouped(report.left_out))
         yield ""
     yield f"Pictures: [{SHEET}]({SHEET}). Figures: [{VALUES}]({VALUES})."
     if report.pairs:
@@ -113,11 +114,24 @@ def table(figures: Mapping[str, Mapping[str, Metric]]) -> Iterator[str]:
     yield ""
 
 
+def grouped(left_out: Sequence[str]) -> Iterator[str]:
+    """What is left out, one line a reason: "train, generated, pixels: too few" with all sources of that part."""
+    sources: dict[tuple[str, str], list[str]] = {}
+    for each in left_out:
+        place, _, reason = each.partition(": ")
+        part, _, source = place.partition(", ")
+        known = part in PARTS and source
+        sources.setdefault((part, reason) if known else (each, ""), []).append(source.partition(", ")[0])
+    for (part, reason), found in sources.items():
+        yield f"{part}, {', '.join(dict.fromkeys(found))}: {reason}" if reason else part
+
+
 def cell(metric: Metric | None, count: int | None = None) -> str:
     """A figure with its interval, and its N where that is another than `count`."""
     if metric is None:
         return ""
-    if metric.low == metric.high:
-        return f"{metric.value:.3g}"
+    value, low, high = (0.0 if abs(each) < ROUNDING else each for each in (metric.value, metric.low, metric.high))
+    if low == high:
+        return f"{value:.3g}"
     other = "" if count in (None, metric.n) else f", N {metric.n}"
-    return f"{metric.value:.3g} ({metric.low:.3g} to {metric.high:.3g}{other})"
+    return f"{value:.3g} ({low:.3g} to {high:.3g}{other})"

@@ -1,0 +1,165 @@
+"""Budgets: training seconds or multiply-adds, the same for each training, and how many steps they allow.
+
+Seconds are those of training steps in their own process, one training after another. Multiply-adds are counted in the
+forward and backward pass of the steps (half of PyTorch's floating-point operations), frozen text encoders left out.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from text2x.adversarial import GANRecipe
+from text2x.errors import InputError
+from text2x.recipe import GuideRecipe, Recipe
+from text2x.recipes.gan import GANRun, prepare_gan_run
+from text2x.recipes.guide_running import GuideRun, prepare_guide_run
+from text2x.recipes.running import Run, prepare_run, recipe_for
+from text2x.training import Trainer
+from text2x.training_config import TrainingConfig
+from text2x.training_environment import seed_of
+
+AnyRecipe = Recipe | GANRecipe | GuideRecipe
+AnyRun = Run | GANRun | GuideRun
+
+TIMED_STEPS = 8  # of which the median is taken, the first ones left out
+WARMING_STEPS = 2
+COUNTED_STEPS = 8  # a GAN's penalty comes in a share of its steps only
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each training may use: seconds or multiply-adds, one of both."""
+
+    seconds: float | None = None
+    operations: float | None = None
+
+    def __str__(self) -> str:
+        if self.operations is not None:
+            return f"{self.operations:.3g} multiply-adds"
+        seconds = self.seconds or 0
+        return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step of a training costs."""
+
+    operations: float  # multiply-adds
+    seconds: float
+    parameters: int
+
+
+def budget_of(time: str | None = None, operations: float | None = None) -> Budget:
+    """A budget as it is written: a time as 20m, 90s or 1.5h, or multiply-adds as 3e13; one of both."""
+    if (time is None) == (operations is None):
+        raise InputError("give one budget: --budget 20m, or --operations 3e13")
+    if operations is not None:
+        if not 0 < operations < float("inf"):
+            raise InputError(f"operations is {operations:g}; it must be above 0, as 3e13")
+        return Budget(operations=operations)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", (time or "").strip())
+    if found is None or not float(found[1]):
+        raise InputError(f"cannot read the budget {time!r}; write it as 20m, 90s or 1.5h")
+    return Budget(seconds=float(found[1]) * UNITS[found[2]])
+
+
+def prepared(recipe: AnyRecipe, device: str, data_root: Path | None) -> AnyRun:
+    """Data, text and networks of a recipe of any kind."""
+    if isinstance(recipe, GuideRecipe):
+        return prepare_guide_run(recipe, device, data_root)
+    if isinstance(recipe, GANRecipe):
+        return prepare_gan_run(recipe, device, data_root)
+    return prepare_run(recipe, device, data_root)
+
+
+def recipe_of(name: str, settings: tuple[str, ...], data: str) -> AnyRecipe:
+    """A recipe with settings, on the data of the comparison, that neither evaluates nor draws while it trains."""
+    recipe = recipe_for(name, settings, data)
+    return with_training(recipe, evaluate_every=0, sample_every=0, patience=0)
+
+
+def with_training(recipe: AnyRecipe, **changes: Any) -> AnyRecipe:
+    """The recipe with other settings of its training."""
+    return replace(recipe, training=replace(recipe.training, **changes))
+
+
+def cost_of(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
+    """Measure a step: its operations by counting, its seconds by doing a few in a folder that is thrown away."""
+    run = prepared(with_training(recipe, steps=WARMING_STEPS + TIMED_STEPS), device, data_root)
+    operations = _operations(run)
+    told: list[float] = []
+
+    def batch_at(step: int) -> Any:
+        told.append(trainer.state.seconds)
+        return run.batches.batch_at(step)
+
+    with TemporaryDirectory() as folder:
+        trainer = Trainer(run.trainable, run.objective, batch_at, run.recipe.training, Path(folder))
+        trainer.fit()
+    told.append(trainer.state.seconds)
+    taken = [after - before for before, after in zip(told[WARMING_STEPS:], told[WARMING_STEPS + 1 :], strict=False)]
+    parameters = sum(each.numel() for each in run.trainable.parameters())
+    return Cost(operations, statistics.median(taken), parameters)
+
+
+def _operations(run: AnyRun) -> float:
+    """Multiply-adds of a step, the mean over some; texts are encoded before they are counted."""
+    seed = run.recipe.training.seed
+    found = []
+    for step in range(COUNTED_STEPS if isinstance(run, GANRun) else 1):
+        batch = run.batches.batch_at(step)
+        for counts in (False, True) if step == 0 else (True,):
+            rng = torch.Generator().manual_seed(seed_of(seed, step, "objective"))
+            counter = FlopCounterMode(display=False)
+            with counter:
+                run.objective(batch, rng)["loss"].backward()
+            run.trainable.zero_grad(set_to_none=True)
+            if counts:
+                found.append(counter.get_total_flops() / 2)
+    return statistics.mean(found)
+
+
+def steps_for(budget: Budget, cost: Cost) -> int:
+    """How many steps the budget allows; none raises InputError."""
+    share = (budget.seconds or 0) / cost.seconds if budget.operations is None else budget.operations / cost.operations
+    if share < 1:
+        one = f"{cost.seconds:.3g} s" if budget.operations is None else f"{cost.operations:.3g} multiply-adds"
+        raise InputError(f"the budget of {budget} is less than one step, which takes {one}; give more")
+    return int(share)
+
+
+def fitted_to(recipe: AnyRecipe, steps: int) -> AnyRecipe:
+    """The recipe with so many steps, its warm-up at most a tenth of them, averages that such a training can fill."""
+    training: TrainingConfig = recipe.training
+    every = max(1, min(training.average_every, steps // 20))
+    return with_training(recipe, steps=steps, warmup_steps=min(training.warmup_steps, steps // 10), average_every=every)
+
+
+Reached = Callable[[int, float], bool]  # steps done, training seconds
+
+
+def advance(run: AnyRun, folder: Path, reached: Reached) -> tuple[int, float]:
+    """Train on in the folder until `reached`, or the last step; Ctrl-C saves and raises KeyboardInterrupt."""
+    stopped = False
+
+    def batch_at(step: int) -> Any:
+        nonlocal stopped
+        if reached(trainer.state.step + 1, trainer.state.seconds):
+            stopped = trainer.stopping = True  # after this step
+        return run.batches.batch_at(step)
+
+    trainer = Trainer(run.trainable, run.objective, batch_at, run.recipe.training, folder, recipe=run.recipe)
+    outcome = trainer.fit()
+    if outcome.reason == "interrupted" and not stopped:
+        raise KeyboardInterrupt
+    return trainer.state.step, trainer.state.seconds

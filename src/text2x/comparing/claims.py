@@ -1,0 +1,198 @@
+"""What is compared: methods, each a recipe with settings and a way to sample, and claims about two of them. Data only.
+
+Methods with the same recipe and settings are one training: they differ in how they sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from text2x.errors import InputError
+from text2x.recipes import RECIPES
+from text2x.requests import unknown
+
+Measure = Literal["agreement", "fidelity", "likeness"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A recipe with settings as `text2x train --set` takes them, fields of requests, and a guide trained beside it."""
+
+    name: str
+    recipe: str
+    settings: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    guide: str | None = None  # recipe of a classifier or a CLIP, trained with a budget of its own
+    guide_settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That the first method is better than the second, and by what it is decided.
+
+    agreement: R-precision at 1 of 100 by the judge; fidelity: kernel distance to real pictures; likeness: distance to
+    the nearest real picture of the same concept and style. Where there is no judge, likeness stands for agreement.
+    """
+
+    name: str
+    first: str
+    second: str
+    measure: Measure
+    confirmed_if: str
+
+
+@dataclass(frozen=True)
+class ComparisonSet:
+    """Methods and claims for one data set, and questions that cannot be answered yet."""
+
+    name: str
+    data: str
+    methods: tuple[Method, ...]
+    claims: tuple[Claim, ...]
+    gaps: tuple[str, ...] = ()
+    prompts: int = 40  # of each part
+    seeds: int = 2
+    steps: tuple[int, ...] = (5, 10, 20, 40)  # of samplers, for quality against sampling time
+
+    def method(self, name: str) -> Method:
+        """A method by its name."""
+        return next(each for each in self.methods if each.name == name)
+
+
+_GAN_OF_32 = (
+    "size=32",
+    "data.size=32",
+    "network.size=32",
+    "network.generator_widths=[256, 192, 96]",
+    "network.discriminator_widths=[256, 192, 96]",
+)
+_POOLED = ("conditioner.context=false", "network.context_width=0")
+_LEARNED = (  # a small transformer over bytes; 2 styles and 5 labels of augmentation follow the sentence in the vector
+    "conditioner=TrainableTextConfig",
+    'conditioner.styles=["twemoji", "fluent-flat"]',
+    "conditioner.augmentations=5",
+    "conditioner.max_tokens=64",
+    "network.context_width=256",
+    "network.vector_width=263",
+)
+_DDIM = {"sampler": "ddim", "steps": 25}
+
+IMAGE = ComparisonSet(
+    name="image",
+    data="emoji",
+    methods=(
+        Method("unguided", "vanilla", options={**_DDIM, "guidance": "none"}),
+        Method("classifier guidance", "vanilla", options={**_DDIM, "guidance": "classifier:4"}, guide="classifier"),
+        Method("classifier-free guidance", "vanilla", options={**_DDIM, "guidance": "cfg:3"}),
+        Method("ddpm", "vanilla", options={"sampler": "ddpm", "steps": 25, "guidance": "cfg:3"}),
+        Method("unet", "emoji"),
+        Method("dit", "dit", options={"steps": 16}),
+        Method("gan", "gan", _GAN_OF_32),
+        Method("learned text", "emoji", _LEARNED),
+        Method("pooled text", "emoji", _POOLED),
+    ),
+    claims=(
+        Claim(
+            "classifier guidance against none", "classifier guidance", "unguided", "agreement",
+            "the prompt is found more often under the classifier than without guidance",
+        ),
+        Claim(
+            "classifier-free guidance against none", "classifier-free guidance", "unguided", "agreement",
+            "the prompt is found more often with guidance than without",
+        ),
+        Claim(
+            "classifier-free against classifier guidance", "classifier-free guidance", "classifier guidance",
+            "agreement", "the prompt is found more often without a classifier than with one",
+        ),
+        Claim(
+            "diffusion against GAN", "unet", "gan", "fidelity",
+            "diffusion's pictures are nearer to real ones after the same training",
+        ),
+        Claim(
+            "DDIM against DDPM at 25 steps", "classifier-free guidance", "ddpm", "fidelity",
+            "the deterministic sampler's pictures are nearer to real ones at equal steps",
+        ),
+        Claim(
+            "UNet against DiT", "unet", "dit", "fidelity",
+            "the UNet's pictures are nearer to real ones after the same training",
+        ),
+        Claim(
+            "frozen against learned text encoder", "unet", "learned text", "agreement",
+            "the prompt is found more often with the pretrained encoder",
+        ),
+        Claim(
+            "token attention against pooled text", "unet", "pooled text", "agreement",
+            "the prompt is found more often where tokens are attended to",
+        ),
+    ),
+    gaps=("pixels against latents: there is no latent recipe yet, so it is not compared",),
+)  # fmt: skip
+
+_SHAPES = {"sampler": "ddim", "steps": 6}
+DEBUG = ComparisonSet(
+    name="debug",
+    data="shapes",
+    methods=(
+        Method("unguided", "debug", options={**_SHAPES, "guidance": "none"}),
+        Method("classifier guidance", "debug", options={**_SHAPES, "guidance": "classifier:2"},
+               guide="debug-classifier"),
+        Method("classifier-free guidance", "debug", options={**_SHAPES, "guidance": "cfg:2"}),
+        Method("gan", "debug-gan"),
+    ),
+    claims=(
+        Claim(
+            "classifier guidance against none", "classifier guidance", "unguided", "agreement",
+            "pictures under the classifier are more like what was asked for",
+        ),
+        Claim(
+            "classifier-free guidance against none", "classifier-free guidance", "unguided", "agreement",
+            "guided pictures are more like what was asked for",
+        ),
+        Claim(
+            "diffusion against GAN", "classifier-free guidance", "gan", "likeness",
+            "diffusion's pictures are more like what was asked for after the same training",
+        ),
+    ),
+    prompts=20,
+    steps=(3, 6),
+)  # fmt: skip
+
+SETS: Mapping[str, ComparisonSet] = {each.name: each for each in (IMAGE, DEBUG)}
+
+
+def chosen(name: str, wanted: Sequence[str] = (), data: str | None = None) -> ComparisonSet:
+    """A set by its name, or that part of it whose methods are wanted; recipes that it lacks are compared in pairs.
+
+    A claim stays where both of its methods do. Unknown names raise InputError.
+    """
+    if name not in SETS:
+        raise unknown("set of comparisons", name, SETS)
+    known = {each.name: each for each in SETS[name].methods}
+    methods = []
+    for each in dict.fromkeys(wanted):
+        if each not in known and each not in RECIPES:
+            raise unknown("method or recipe", each, [*known, *RECIPES])
+        methods.append(known.get(each) or Method(each, each))
+    methods = methods or list(known.values())
+    names = [each.name for each in methods]
+    if len(names) < 2:
+        raise InputError(f"{names[0]!r} alone cannot be compared; name at least two of {', '.join(known)}")
+    claims = [each for each in SETS[name].claims if {each.first, each.second} <= set(names)]
+    foreign = [each for each in names if each not in known]
+    for first, second in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
+        if first in foreign or second in foreign:
+            claims.append(
+                Claim(
+                    f"{first} against {second}",
+                    first,
+                    second,
+                    "fidelity",
+                    f"{first}'s pictures are nearer to real ones",
+                )
+            )
+    kept = SETS[name]
+    gaps = () if wanted else kept.gaps
+    return ComparisonSet(kept.name, data or kept.data, tuple(methods), tuple(claims), gaps, kept.prompts, kept.seeds,
+                         kept.steps)  # fmt: skip

@@ -1,0 +1,213 @@
+"""The report of a comparison: Markdown, JSON with one value a prompt, curves, a sheet of the same prompts and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from text2x.comparing.measuring import Verdict, paired_kernel_difference, verdict
+from text2x.comparing.running import Comparison, Drawing, pictures_of
+from text2x.evaluating.report import cell
+from text2x.files import write_bytes, write_json, write_text, written_aside
+from text2x.media import Image, contact_sheet
+from text2x.metrics.metric import to_json
+
+REPORT, VALUES, SHEET, TRAINING, SAMPLING = "report.md", "report.json", "sheet.png", "training.png", "sampling.png"
+SHEET_PROMPTS = 12
+FIGURES = {
+    "agreement": "agreement: R-precision at 1 of 100 (more is better)",
+    "fidelity": "fidelity: kernel distance (less is better)",
+    "likeness": "likeness: distance to a real picture (less is better)",
+    "diversity": "diversity: distance between seeds",
+    "copies": "copies",
+}
+INTRODUCTION = """\
+Each training had the same data and the same budget; methods with one training differ in how they sample. A guide is
+trained with a budget of its own, which its method's training time includes. Agreement: the judge, a network that guided
+nothing, finds the own prompt among 100. Fidelity: kernel distance to real pictures in the space named. Likeness:
+distance to the nearest real picture of the same concept and style. Brackets hold 95 % intervals over prompts; verdicts
+are on differences prompt by prompt, and no correction is made for there being several. Rows in italics are not methods:
+other real pictures, the training picture of the nearest caption, the mean picture and noise.
+"""
+
+
+def write_comparison(comparison: Comparison, folder: Path, command: str) -> list[Path]:
+    """Write report.md, report.json, sheet.png and the curves, each whole, and give their paths."""
+    verdicts = verdicts_of(comparison)
+    write_bytes(folder / SHEET, sheet_of(comparison).encode("png"))
+    notes = _draw(comparison, folder)
+    write_json(folder / VALUES, _values(comparison, verdicts, command))
+    lines = [*lines_of(comparison, verdicts, command, notes)]
+    write_text(folder / REPORT, "\n".join(lines) + "\n")
+    names = (REPORT, VALUES, SHEET, TRAINING, SAMPLING)
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def verdicts_of(comparison: Comparison) -> list[Verdict]:
+    """Every claim of the set, decided."""
+    found = []
+    for claim in comparison.chosen.claims:
+        first, second = (comparison.final(name) for name in (claim.first, claim.second))
+
+        def fidelity(names: tuple[str, str] = (claim.first, claim.second)) -> Any:
+            return paired_kernel_difference(comparison.yard, *(pictures_of(comparison, name) for name in names))
+
+        found.append(verdict(claim, first.values, second.values, fidelity))
+    return found
+
+
+def sheet_of(comparison: Comparison) -> Image:
+    """A row a prompt, a column a method, the first seed of each; prompts of every part in turn."""
+    methods = [method.name for method in comparison.chosen.methods]
+    pictures = {name: pictures_of(comparison, name) for name in methods}
+    asked = comparison.yard.asked
+    by_part = [[row for row, each in enumerate(asked.parts) if each == part] for part in dict.fromkeys(asked.parts)]
+    rows = [part[place] for place in range(SHEET_PROMPTS) for part in by_part if place < len(part)][:SHEET_PROMPTS]
+    tiles = [Image(pictures[name][row * comparison.yard.seeds].numpy()) for row in rows for name in methods]
+    labels = [f"{name}: {asked.prompts[row]}" for row in rows for name in methods]
+    return contact_sheet(tiles, columns=len(methods), labels=labels, scale=max(1, 96 // tiles[0].width))
+
+
+def lines_of(comparison: Comparison, verdicts: list[Verdict], command: str, notes: list[str]) -> Iterator[str]:
+    """The lines of report.md."""
+    asked, chosen = comparison.yard.asked, comparison.chosen
+    counts = ", ".join(f"{sum(each == part for each in asked.parts)} of {part}" for part in dict.fromkeys(asked.parts))
+    yield f"# Comparison of methods on {chosen.data}, {comparison.budget} each\n"
+    yield f"```console\n$ {command}\n```\n"
+    yield f"Prompts: {counts}; {chosen.seeds} seeds each, the same for every method.\n"
+    yield INTRODUCTION
+    yield "## Verdicts\n"
+    yield "| claim | decided by | difference | verdict | confirmed if |\n|---|---|---|---|---|"
+    for each in verdicts:
+        space = "" if each.difference is None else f"{cell(each.difference)}, N {each.difference.n}"
+        yield f"| {each.claim.name} | {each.measure} | {space} | {each.answer} | {each.claim.confirmed_if} |"
+    yield "\nDifferences are first minus second; of fidelity and likeness less is better.\n"
+    yield from _trainings(comparison)
+    yield "## At the end of training\n"
+    yield from _table(comparison)
+    yield "## On the way\n"
+    yield from _way(comparison)
+    for name, what in ((TRAINING, "training time"), (SAMPLING, "sampling time")):
+        if name in notes:
+            yield f"![quality against {what}]({name})\n"
+    left_out = [*comparison.yard.left_out, *chosen.gaps, *(each for each in notes if each not in (TRAINING, SAMPLING))]
+    if left_out:
+        yield "## Left out\n"
+        yield from (f"- {each}" for each in left_out)
+        yield ""
+    yield f"The same prompts and seeds in columns: [{SHEET}]({SHEET}). Every figure and value: [{VALUES}]({VALUES})."
+
+
+def _trainings(comparison: Comparison) -> Iterator[str]:
+    yield "## What was trained\n"
+    yield "| training | parameters | multiply-adds a step | steps done of planned | seconds |\n|---|--:|--:|--:|--:|"
+    for name, each in comparison.trainings.items():
+        steps = f"{each['steps']:,} of {each['steps_planned']:,}"
+        operations = f"{each['multiply_adds_a_step']:.3g}"
+        yield f"| {name} | {each['parameters']:,} | {operations} | {steps} | {each['seconds']:.0f} |"
+    for name, each in comparison.trainings.items():
+        if each["settings"]:
+            yield f"\n{name}: {each['recipe']} with {', '.join(f'`{one}`' for one in each['settings'])}"
+    yield ""
+
+
+def _table(comparison: Comparison) -> Iterator[str]:
+    """Methods and companions, by figure."""
+    rows = [(each.name, comparison.final(each.name)) for each in comparison.chosen.methods]
+    names = list(dict.fromkeys(name for _, each in rows for name in each.values.figures))
+    yield f"| method | sampled by | s a picture | {' | '.join(names)} |"
+    yield f"|---|---|--:|{'---|' * len(names)}"
+    for name, each in rows:
+        cells = [cell(each.values.figures.get(figure)) for figure in names]
+        yield f"| {name} | {_settings(each)} | {each.sampling_seconds:.3g} | {' | '.join(cells)} |"
+    for name, values in comparison.companions.items():
+        yield f"| *{name}* | | | {' | '.join(cell(values.figures.get(figure)) for figure in names)} |"
+    yield ""
+    space = comparison.yard.instruments.spaces[0].name
+    yield f"N is {len(comparison.yard.asked)} prompts; fidelity, diversity and copies in {space}.\n"
+
+
+def _settings(drawing: Drawing) -> str:
+    used = [f"{name} {drawing.settings[name]}" for name in ("sampler", "steps", "guidance") if name in drawing.settings]
+    return ", ".join(used) or "one step"
+
+
+def _way(comparison: Comparison) -> Iterator[str]:
+    """Each method at each fraction of the budget, and at each number of sampling steps."""
+    names = [name for name in FIGURES if any(name in each.values.figures for each in comparison.drawings)]
+    yield f"| method | budget | training s | sampling steps | s a picture | {' | '.join(names)} |"
+    yield f"|---|--:|--:|--:|--:|{'---|' * len(names)}"
+    for each in comparison.drawings:
+        cells = " | ".join(cell(each.values.figures.get(name)) for name in names)
+        steps = each.settings.get("steps", 1)
+        yield (
+            f"| {each.method} | {each.fraction:g} | {each.training_seconds:.0f} | {steps} | "
+            f"{each.sampling_seconds:.3g} | {cells} |"
+        )
+    yield ""
+
+
+def _values(comparison: Comparison, verdicts: list[Verdict], command: str) -> dict[str, Any]:
+    """The raw numbers."""
+    drawings = [
+        {**{name: value for name, value in vars(each).items() if name != "values"}, **each.values.to_json()}
+        for each in comparison.drawings
+    ]
+    return {
+        "command": command,
+        "set": comparison.chosen.name,
+        "data": comparison.chosen.data,
+        "budget": asdict(comparison.budget),
+        "asked": asdict(comparison.yard.asked),
+        "seeds": comparison.chosen.seeds,
+        "trainings": dict(comparison.trainings),
+        "drawings": drawings,
+        "companions": {name: to_json(each.figures) for name, each in comparison.companions.items()},
+        "verdicts": [each.to_json() for each in verdicts],
+        "left_out": [*comparison.yard.left_out, *comparison.chosen.gaps],
+    }
+
+
+def _draw(comparison: Comparison, folder: Path) -> list[str]:
+    """Draw the curves; gives the names of what was drawn, or why nothing was."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return ["the curves: matplotlib is missing; pip install 'text2x[eval]' brings it"]
+    for file, across in ((TRAINING, "training"), (SAMPLING, "sampling")):
+        shown = [name for name in ("agreement", "likeness", "fidelity") if name in _figures(comparison)][-2:]
+        figure = Figure(figsize=(6 * len(shown), 4.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        for place, name in enumerate(shown):
+            unit = "seconds of training" if across == "training" else "seconds a picture"
+            axes = figure.add_subplot(1, len(shown), place + 1, xlabel=unit, ylabel=FIGURES[name])
+            for method in comparison.chosen.methods:
+                points = sorted(_points(comparison, method.name, name, across))
+                if points:
+                    x, values, below, above = (list(column) for column in zip(*points, strict=True))
+                    axes.errorbar(
+                        x, values, yerr=[below, above], marker="o", markersize=3, capsize=2, label=method.name
+                    )
+            axes.set_xscale("log")
+            axes.legend(fontsize=7)
+            axes.grid(alpha=0.3)
+        with written_aside(folder / file) as aside:
+            figure.savefig(aside, dpi=90)
+    return [TRAINING, SAMPLING]
+
+
+def _figures(comparison: Comparison) -> set[str]:
+    return {name for each in comparison.drawings for name in each.values.figures}
+
+
+def _points(comparison: Comparison, method: str, name: str, across: str) -> Iterator[tuple[float, float, float, float]]:
+    """(x, value, down to the interval's end, up to it) of a method's curve."""
+    for each in comparison.drawings:
+        metric = each.values.figures.get(name)
+        on_curve = each.steps is None if across == "training" else each.fraction == 1
+        if each.method == method and metric is not None and on_curve:
+            x = each.training_seconds if across == "training" else each.sampling_seconds
+            yield x, metric.value, max(0.0, metric.value - metric.low), max(0.0, metric.high - metric.value)

@@ -1,0 +1,340 @@
+"""The comparison itself: train what the methods need, keep weights on the way, draw, measure; every part is resumed.
+
+In the folder: runs/TRAINING/{plan.json, points/0.25/{recipe.json, averages/, point.json}, ...} and
+drawings/METHOD-0.25/{pictures.safetensors, values.json}. What is there already is not made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from text2x.adversarial import GANRecipe
+from text2x.comparing.budgets import (
+    AnyRecipe,
+    Budget,
+    Cost,
+    advance,
+    cost_of,
+    fitted_to,
+    prepared,
+    recipe_of,
+    steps_for,
+)
+from text2x.comparing.claims import ComparisonSet, Method
+from text2x.comparing.measuring import Values, Yardstick, measured, values_from_dict
+from text2x.config import to_dict
+from text2x.data.imageset import ImageSet
+from text2x.errors import InputError
+from text2x.evaluating import Asked, Subject, asked_of, data_set, drawn, instruments_of, real_parts, subject_of
+from text2x.evaluating.asking import Tell
+from text2x.files import load_tensors, read_json, save_tensors, write_json
+from text2x.gan_generator import build_gan_generator, is_gan
+from text2x.generators import DiffusionGenerator, build_generator
+from text2x.guides import load_classifier, load_clip
+from text2x.guiding import Leaders
+from text2x.metrics.companions import mean_picture, noise, retrieved
+from text2x.metrics.pictures import Pictures
+from text2x.recipe import GuideRecipe
+from text2x.requests import Generator
+
+FRACTIONS = (0.25, 0.5, 1.0)  # of the budget, at which weights are kept
+FORMAT = 1
+PICTURES = "pictures.safetensors"
+
+
+@dataclass(frozen=True)
+class Training:
+    """A recipe with settings that some methods share, and the name of its folder."""
+
+    recipe: str
+    settings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The recipe, and a hash of the settings where there are any."""
+        if not self.settings:
+            return self.recipe
+        return f"{self.recipe}-{hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a training stood when its weights were kept."""
+
+    fraction: float
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A method's pictures at one point of its training, with `steps` of its sampler (None: its own), measured."""
+
+    method: str
+    fraction: float
+    steps: int | None
+    training_seconds: float  # of the method and its guide together
+    sampling_seconds: float  # a picture
+    settings: Mapping[str, Any]
+    values: Values
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Everything that the report shows."""
+
+    chosen: ComparisonSet
+    budget: Budget
+    trainings: Mapping[str, Mapping[str, Any]]  # by name: steps, seconds, operations, parameters
+    drawings: tuple[Drawing, ...]
+    companions: Mapping[str, Values]
+    yard: Yardstick
+    folder: Path
+
+    def final(self, method: str) -> Drawing:
+        """A method at the end of its training, as it samples."""
+        return next(
+            each for each in self.drawings if (each.method, each.fraction, each.steps) == (method, FRACTIONS[-1], None)
+        )
+
+
+def trainings_of(method: Method) -> tuple[Training, ...]:
+    """What a method needs trained: its own, then its guide's."""
+    own = Training(method.recipe, method.settings)
+    return (own,) if method.guide is None else (own, Training(method.guide, method.guide_settings))
+
+
+def compare(
+    chosen: ComparisonSet,
+    budget: Budget,
+    folder: Path,
+    judge: Path | None = None,
+    device: str = "cpu",
+    data_root: Path | None = None,
+    tell: Tell | None = None,
+) -> Comparison:
+    """Train, draw and measure whatever the folder lacks; the same call goes on after an interruption."""
+    images = data_set(chosen.data, data_root)
+    _same_question(chosen, budget, folder)
+    trainings = list(dict.fromkeys(each for method in chosen.methods for each in trainings_of(method)))
+    recipes = {each: recipe_of(each.recipe, each.settings, chosen.data) for each in trainings}
+    for method in chosen.methods:
+        _check(method, recipes)
+    for number, each in enumerate(trainings):
+        if tell is not None:
+            tell(f"trainings ({each.name})", number, len(trainings))
+        _train(each, recipes[each], budget, folder, device, data_root)
+    return _drawn(chosen, budget, images, folder, judge, device, tell, make=True)
+
+
+def rendered(
+    chosen: ComparisonSet, folder: Path, judge: Path | None = None, device: str = "cpu", data_root: Path | None = None
+) -> Comparison:
+    """What the folder holds, without training or drawing; raises InputError if a part of it is not there yet."""
+    kept = read_json(folder / "comparison.json")
+    budget = Budget(**kept["budget"])
+    return _drawn(chosen, budget, data_set(chosen.data, data_root), folder, judge, device, None, make=False)
+
+
+def _same_question(chosen: ComparisonSet, budget: Budget, folder: Path) -> None:
+    """Keep what is compared, and refuse a folder that holds something else."""
+    path = folder / "comparison.json"
+    asked = {"format": FORMAT, "data": chosen.data, "budget": asdict(budget)}
+    if not path.is_file():
+        write_json(path, asked)
+    elif (kept := read_json(path)) != asked:
+        was = Budget(**kept["budget"])
+        raise InputError(
+            f"{folder} holds a comparison on {kept['data']} with {was}, not on {chosen.data} with {budget}; give "
+            "another --runs, or the same data and budget to go on with it"
+        )
+
+
+def _check(method: Method, recipes: Mapping[Training, AnyRecipe]) -> None:
+    own, *guides = (recipes[each] for each in trainings_of(method))
+    if isinstance(own, GuideRecipe):
+        raise InputError(f"the recipe {method.recipe!r} makes no pictures, so it cannot be compared; name another")
+    if not isinstance(own, GANRecipe) and own.low_resolution is not None:
+        raise InputError(f"the recipe {method.recipe!r} reads no prompt, so it cannot be compared; name another")
+    for guide in guides:
+        if not isinstance(guide, GuideRecipe) or guide.kind == "judge":
+            raise InputError(f"the recipe {method.guide!r} guides nothing; the method {method.name!r} needs a guide")
+
+
+# Training
+
+
+def _train(
+    each: Training, recipe: AnyRecipe, budget: Budget, folder: Path, device: str, data_root: Path | None
+) -> None:
+    """Train to each fraction of the budget in turn and keep the weights there."""
+    place = folder / "runs" / each.name
+    if all((point_folder(folder, each, fraction) / "point.json").is_file() for fraction in FRACTIONS):
+        return
+    if not (place / "plan.json").is_file():
+        cost = cost_of(recipe, device, data_root)
+        write_json(place / "plan.json", {"steps": steps_for(budget, cost), **asdict(cost)})
+    plan = read_json(place / "plan.json")
+    cost = Cost(plan["operations"], plan["seconds"], plan["parameters"])
+    run = prepared(fitted_to(recipe, plan["steps"]), device, data_root)
+    for fraction in FRACTIONS:
+        target = point_folder(folder, each, fraction)
+        if (target / "point.json").is_file():
+            continue
+        most = max(1, round(plan["steps"] * fraction))
+        limit = float("inf") if budget.seconds is None else budget.seconds * fraction - cost.seconds
+
+        def reached(step: int, seconds: float, most: int = most, limit: float = limit) -> bool:
+            return step >= most or seconds >= limit
+
+        step, seconds = advance(run, place, reached)
+        _keep(place, target, Point(fraction, step, seconds), run.recipe)
+
+
+def point_folder(folder: Path, training: Training, fraction: float) -> Path:
+    """Where the weights of a training at a fraction of the budget lie."""
+    return folder / "runs" / training.name / "points" / f"{fraction:g}"
+
+
+def _keep(run: Path, target: Path, point: Point, recipe: AnyRecipe) -> None:
+    """Copy the averaged weights and the recipe; the point's own file comes last."""
+    name = f"{recipe.training.averages[0]}.safetensors"
+    (target / "averages").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run / "averages" / name, target / "averages" / name)
+    write_json(target / "recipe.json", to_dict(recipe))
+    write_json(target / "point.json", asdict(point))
+
+
+# Drawing and measuring
+
+
+def generator_at(folder: Path, method: Method, fraction: float, device: str) -> Generator:
+    """The method's generator with the weights at a fraction of the budget, and its guide at the same."""
+    own, *guides = (point_folder(folder, each, fraction) for each in trainings_of(method))
+    values = read_json(own / "recipe.json")
+    if is_gan(values):
+        return build_gan_generator(values, own, device)
+    generator = build_generator(values, own, device)
+    finders = {}
+    for guide in guides:
+        form = read_json(guide / "recipe.json")["kind"]
+        load = {"classifier": load_classifier, "clip": load_clip}[form]
+        finders[form] = lambda load=load, guide=guide: load(guide, device)
+    return DiffusionGenerator(generator.model, generator.stages, device, Leaders(finders))
+
+
+def _drawn(
+    chosen: ComparisonSet,
+    budget: Budget,
+    images: ImageSet,
+    folder: Path,
+    judge: Path | None,
+    device: str,
+    tell: Tell | None,
+    make: bool,
+) -> Comparison:
+    """Draw and measure what is missing, or (make: no) say that it is."""
+    jobs = [(method, fraction, None) for method in chosen.methods for fraction in FRACTIONS]
+    for method in chosen.methods:
+        plain = read_json(_there(point_folder(folder, trainings_of(method)[0], 1.0) / "recipe.json", make))
+        jobs += [] if is_gan(plain) else [(method, 1.0, steps) for steps in chosen.steps]
+    subjects = [subject_of(method.name, generator_at(folder, method, 1.0, device), images) for method in chosen.methods]
+    subject = _common(subjects)
+    asked = asked_of(images, subject, chosen.prompts)
+    yard = _yardstick(images, subject, asked, chosen.seeds, judge, device)
+    drawings = []
+    for number, (method, fraction, steps) in enumerate(jobs):
+        if tell is not None:
+            tell(f"drawings ({method.name})", number, len(jobs))
+        drawings.append(_drawing(folder, method, fraction, steps, yard, device, make))
+    plans = {}
+    for each in dict.fromkeys(each for method in chosen.methods for each in trainings_of(method)):
+        point = read_json(point_folder(folder, each, 1.0) / "point.json")
+        plan = read_json(folder / "runs" / each.name / "plan.json")
+        plans[each.name] = {
+            "recipe": each.recipe, "settings": list(each.settings), "parameters": plan["parameters"],
+            "multiply_adds_a_step": plan["operations"], "steps_planned": plan["steps"], "steps": point["step"],
+            "seconds": point["seconds"],
+        }  # fmt: skip
+    return Comparison(chosen, budget, plans, tuple(drawings), _companions(yard), yard, folder)
+
+
+def _there(path: Path, make: bool) -> Path:
+    if not make and not path.is_file():
+        raise InputError(f"{path} is not there yet; run the comparison without --render first")
+    return path
+
+
+def _common(subjects: list[Subject]) -> Subject:
+    """What all methods were trained on, at the smallest of their sizes."""
+    styles = tuple(each for each in subjects[0].styles if all(each in other.styles for other in subjects))
+    groups = tuple(dict.fromkeys(group for each in subjects for group in each.groups))
+    return replace(subjects[0], styles=styles, groups=groups, size=min(each.size for each in subjects))
+
+
+def _yardstick(
+    images: ImageSet, subject: Subject, asked: Asked, seeds: int, judge: Path | None, device: str
+) -> Yardstick:
+    instruments = instruments_of(images, judge, device)
+    real = real_parts(images, subject, subject.size)
+    accuracy = "accuracy of a classifier"  # is not asked here
+    left_out = (*(each for each in instruments.left_out if not each.startswith(accuracy)), *asked.missing)
+    return Yardstick(asked, seeds, subject, real, instruments, left_out)
+
+
+def _drawing(
+    folder: Path, method: Method, fraction: float, steps: int | None, yard: Yardstick, device: str, make: bool
+) -> Drawing:
+    """One drawing, from the folder where it is there for the same question."""
+    options = dict(method.options) if steps is None else {**method.options, "steps": steps}
+    plain = "".join(sign if sign.isalnum() else "-" for sign in method.name)
+    place = folder / "drawings" / f"{plain}-{fraction:g}{'' if steps is None else f'-{steps}-steps'}"
+    points = [read_json(point_folder(folder, each, fraction) / "point.json") for each in trainings_of(method)]
+    question = yard.question({"options": options, "points": points})
+    about = read_json(place / "values.json") if (place / "values.json").is_file() else {}
+    if about.get("question") != question:
+        if not make:
+            raise InputError(f"{place} was drawn for another question, or is missing; run it without --render first")
+        subject = replace(yard.subject, name=method.name, generator=generator_at(folder, method, fraction, device))
+        made = drawn(subject, yard.asked, yard.seeds, subject.size, options=options)
+        levels = ((made.pictures.images + 1) * 127.5).round().to(torch.uint8)
+        save_tensors(place / PICTURES, {"images": levels})
+        about = {"question": question, "seconds": made.seconds, "settings": dict(made.settings)}
+    if about.get("measures") != yard.measures():
+        pictures = yard.empty().show(read_pictures(place))
+        about |= {"measures": yard.measures(), "values": measured(yard, pictures).to_json()}
+        write_json(place / "values.json", about)
+    taken = sum(each["seconds"] for each in points)
+    values = values_from_dict(about["values"])
+    return Drawing(method.name, fraction, steps, taken, about["seconds"], about["settings"], values)
+
+
+def pictures_of(comparison: Comparison, method: str, fraction: float = 1.0) -> torch.Tensor:
+    """The pictures [N, 4, S, S] of a drawing, as they were kept."""
+    plain = "".join(sign if sign.isalnum() else "-" for sign in method)
+    place = comparison.folder / "drawings" / f"{plain}-{fraction:g}"
+    return read_pictures(place)
+
+
+def read_pictures(place: Path) -> torch.Tensor:
+    """[N, 4, S, S] in [-1, 1] of the folder of a drawing."""
+    return load_tensors(place / PICTURES)["images"].float() / 127.5 - 1
+
+
+def _companions(yard: Yardstick) -> dict[str, Values]:
+    """Real pictures, the retrieval, the mean picture and noise, measured as the methods are."""
+    train = yard.real["train"]
+    empty = yard.empty()
+    sources: dict[str, Pictures] = {"real": yard.others()}
+    if yard.instruments.sentences is not None:
+        sources["retrieval"] = retrieved(empty, train, yard.instruments.sentences)
+    sources |= {"mean picture": mean_picture(empty, train), "noise": noise(empty, 0)}
+    return {name: measured(yard, pictures) for name, pictures in sources.items()}
