@@ -83,3 +83,22 @@ def test_a_variation_is_painted_in_one_square_about_the_whole_picture() -> None:
     image = smooth(31, 17)
     made = varied(image, 64, paint)
     assert shapes == [(4, 31, 31)] and np.allclose(made.pixels, image.pixels, atol=1e-6)
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_beyond_the_canvas_of_a_picture_on_nothing_there_is_nothing_and_else_the_unknown(free: bool) -> None:
+    told: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def paint(pixels: np.ndarray, keep: np.ndarray, number: int) -> np.ndarray:
+        told.append((pixels, keep))
+        return pixels
+
+    pixels = np.full((4, 24, 24), -1, dtype=np.float32)
+    pixels[:, 4:20, 4:20] = 1
+    image = Image(pixels) if free else smooth(24, 24)
+    outpainted(Outpainting(image, left=12, right=12), 48, paint)
+    seen, keep = told[0]
+    assert keep.shape == (48, 48)
+    beyond = np.ones((48, 48), dtype=bool)
+    beyond[12:36] = False
+    assert (keep[beyond] == free).all() and (seen[:, beyond] == -1).all()
