@@ -33,6 +33,15 @@ def test_a_shift_of_colour_in_the_hole_is_taken_away_at_its_border() -> None:
     assert np.abs(mended - shifted)[:, 22:26, 22:26].max() < 1e-6  # far from the border nothing changes
 
 
+def test_an_outline_at_the_border_is_no_shift_of_colour() -> None:
+    pixels = np.full((4, 48, 48), 1.0, dtype=np.float32)
+    keep = np.zeros((48, 48), dtype=np.float32)
+    keep[12:36, 12:36] = 1
+    nothing = np.full_like(pixels, -1)
+    assert np.array_equal(met(nothing, pixels, keep, largest=0.5), nothing)
+    assert met(nothing, pixels, keep).max() > 0
+
+
 def test_a_hole_that_meets_its_surroundings_is_left_as_it_was_drawn() -> None:
     pixels = smooth(48, 48).pixels
     keep = np.ones((48, 48), dtype=np.float32)

@@ -36,6 +36,7 @@ from text2x.edits import Inpainting, Outpainting
 from text2x.media import Image
 
 MOST_ALPHA = 0.5  # mean along the edges of a picture that counts as lying free on nothing
+OUTLINE = 0.5  # a step at a picture's own edge above which something ends there, in [-1, 1]
 STRETCHES = 12  # over which steps at the hole's border are averaged, along a window's side; they fade over one
 
 Paint = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # pixels, keep, number of the window -> pixels
@@ -72,7 +73,7 @@ def outpainted(edit: Outpainting, side: int, paint: Paint) -> Image:
         if nothing_beyond:
             keep = np.where(_inside(step.window, canvas), keep, 1).astype(np.float32)
         seen, _ = cut(pixels, canvas.keep, step.window)
-        painted = met(match_colours(paint(seen, keep, number), seen, keep), seen, keep)
+        painted = met(match_colours(paint(seen, keep, number), seen, keep), seen, keep, OUTLINE)
         put(pixels, step.window, painted, weights)
         known[step.box.area] = True
     weights = feather(canvas.keep, edit.feather)
@@ -80,12 +81,12 @@ def outpainted(edit: Outpainting, side: int, paint: Paint) -> Image:
     return finished(canvas.image, np.where(original, canvas.image.pixels, blended), canvas.keep)
 
 
-def met(painted: np.ndarray, pixels: np.ndarray, keep: np.ndarray) -> np.ndarray:
+def met(painted: np.ndarray, pixels: np.ndarray, keep: np.ndarray, largest: float = 2.0) -> np.ndarray:
     """The painted window [4, S, S] moved so that the hole meets what is known around it, keep [S, S], 1 = known.
 
     The steps from known pixels to their neighbours inside, averaged over stretches of a twelfth of the window, are
     spread into the hole and fade with the distance (after the membrane of Perez et al. 2003): a shift of colour goes,
-    what is drawn stays.
+    what is drawn stays. Steps above `largest` in any channel count as outlines and are left out; 2 leaves out none.
     """
     known = keep == 1
     steps = np.zeros_like(painted)
@@ -93,7 +94,9 @@ def met(painted: np.ndarray, pixels: np.ndarray, keep: np.ndarray) -> np.ndarray
     for axis, shift in ((0, 1), (0, -1), (1, 1), (1, -1)):
         beside = np.roll(known, shift, axis) & ~known
         beside.swapaxes(0, axis)[0 if shift == 1 else -1] = False  # the window's other side is no neighbour
-        steps += np.where(beside, np.roll(pixels, shift, axis + 1) - painted, 0)
+        step = np.roll(pixels, shift, axis + 1) - painted
+        beside &= np.abs(step).max(axis=0) <= largest
+        steps += np.where(beside, step, 0)
         counts += beside
     if not counts.any():
         return painted
