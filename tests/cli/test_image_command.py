@@ -1,5 +1,6 @@
 """`text2x image`: where pictures go, what prompts it takes, what files and JSON say."""
 
+import dataclasses
 import io
 import json
 import re
@@ -209,3 +210,16 @@ def test_a_preview_file_is_there_while_the_picture_is_made_and_not_after(
     run("image", "apple", "--preview")
     assert seen == [["out/apple.preview.png"]]
     assert files_in(tmp_path) == ["out/apple.png"]
+
+
+def test_the_class_that_a_classifier_was_asked_for_is_printed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Guided(Painter):
+        def generate(self, request: ImageRequest, on_step: OnStep | None = None) -> list[Result]:
+            results = super().generate(request, on_step)
+            return [dataclasses.replace(each, settings={**each.settings, "class": "red apple"}) for each in results]
+
+    monkeypatch.setattr(text2x.cli.image, "load", lambda *_: Guided())
+    _, printed, _ = run("image", "apple", "--seed", 5)
+    assert printed.splitlines()[0] == "out/apple.png  seed 5  class red apple"
+    _, printed, _ = run("image", "apple", "--seed", 5, "--json")
+    assert json.loads(printed)["classes"] == ["red apple"]

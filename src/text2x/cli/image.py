@@ -254,7 +254,9 @@ def _summary(done: _Done, grid: Path | None) -> dict[str, Any]:
     seeds = [result.seed for result in done.results]
     timings = {name: round(value, 4) for name, value in done.timings.items()}
     values = {"files": done.files, "seed": seeds[0], "seeds": seeds, "model": done.model, "timings": timings}
-    return {**values, "warnings": done.warnings, **({} if grid is None else {"grid": str(grid)})}
+    classes = [result.settings["class"] for result in done.results if "class" in result.settings]
+    chosen = {"classes": classes} if classes else {}
+    return {**values, "warnings": done.warnings, **chosen, **({} if grid is None else {"grid": str(grid)})}
 
 
 def _report(done: _Done, grid: Path | None, to_stderr: bool) -> None:
@@ -262,7 +264,8 @@ def _report(done: _Done, grid: Path | None, to_stderr: bool) -> None:
     for warning in done.warnings:
         warn(warning)
     for file, result in zip(done.files, done.results, strict=True):
-        typer.echo(f"{one_line(file)}  seed {result.seed}", err=to_stderr)
+        chosen = f"  class {result.settings['class']}" if "class" in result.settings else ""  # classifier guidance
+        typer.echo(f"{one_line(file)}  seed {result.seed}{chosen}", err=to_stderr)
     if grid is not None:
         typer.echo(one_line(str(grid)), err=to_stderr)
     media = done.results[0].media
