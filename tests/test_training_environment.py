@@ -11,8 +11,10 @@ from text2x.errors import InputError
 from text2x.training_environment import Ahead, folder_alone, seed_of, stop_signals
 
 
-def test_a_second_ctrl_c_ends_at_once() -> None:
+def test_a_second_ctrl_c_ends_at_once(request: pytest.FixtureRequest) -> None:
     stops = []
+    given = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born ignoring it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, given))
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), stop_signals(lambda: stops.append(1)):
         os.kill(os.getpid(), signal.SIGINT)
