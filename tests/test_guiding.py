@@ -93,13 +93,29 @@ def test_scales_that_are_off_change_nothing_and_need_no_guide(models: Path, gene
     assert alone.generate(ImageRequest("a dog", seed=1, guidance="classifier:0"))[0].media.width == 16
 
 
+def test_a_model_without_words_is_led_by_the_class_that_the_words_choose(models: Path) -> None:
+    base = base_recipe()
+    recipe = replace(
+        base,
+        conditioner=None,
+        network=replace(base.network, context_width=0, vector_width=0),
+        sampling=replace(base.sampling, style=None),
+    )
+    model = write_model(models / "wordless", (recipe,), 16)
+    write_json(models / "wordless" / "recipe.json", to_dict(replace(model, guides={"classifier": "guides"})))
+    wordless = load(models / "wordless")
+    assert isinstance(wordless, DiffusionGenerator)
+    plain, other = (pixels(wordless, prompt=prompt, guidance="cfg:3") for prompt in ("a dog", "pizza"))
+    assert np.array_equal(plain, other)
+    dog, pizza = (pixels(wordless, prompt=prompt, guidance="classifier:30") for prompt in ("a dog", "pizza"))
+    assert not np.array_equal(plain, dog) and not np.array_equal(dog, pizza)
+
+
 def test_further_prompts_pull_and_push(generator: DiffusionGenerator) -> None:
     plain = pixels(generator)
     made = [pixels(generator, also=also) for also in (("a cat::0.5",), ("a cat::-0.5",), ("a cat::0.5", "snow"))]
     assert not any(np.array_equal(plain, other) for other in made)
-    assert np.array_equal(plain, pixels(generator, also=("a cat::0",))) or np.allclose(
-        plain, pixels(generator, also=("a cat::0",)), atol=1e-4
-    )
+    assert np.allclose(plain, pixels(generator, also=("a cat::0",)), atol=1e-3)
 
 
 def test_guidance_reaches_a_hole_and_leaves_what_is_known(generator: DiffusionGenerator) -> None:

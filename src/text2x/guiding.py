@@ -15,7 +15,7 @@ import torch
 from text2x.conditioning import Conditioning, concatenate
 from text2x.diffusion.denoiser import Denoise
 from text2x.diffusion.gradients import Gradient, gradient_of, on_schedule, scaled
-from text2x.diffusion.guidance import Sources, clamped, compose
+from text2x.diffusion.guidance import Sources, compose
 from text2x.diffusion.variance import LastVariance
 from text2x.errors import InputError
 from text2x.guidance_terms import FORMS, GuidanceTerm
@@ -86,17 +86,17 @@ def led(
         options["gradient"] = _summed(gradients, terms)
         terms = tuple(replace(term, scale=0.0) if term.form in gradients else term for term in terms)
     alone = _prepared(stage, rows[0], variance)
-    if stage.text is None:
-        return Led(clamped(alone), tuple(options.items()), chosen)
+    if stage.text is None:  # an unconditional model: only what steers from outside has anything to say
+        terms = tuple(term for term in terms if term.form in LED)
     bad = None
     if asked.needs("auto"):
         weak: TrainedStage = leaders.get("auto", model)
         with torch.inference_mode():
             bad = _prepared(weak, _rows(weak, asked, count, known, device)[0], None)
     joined = None
-    if asked.further or asked.needs("cfg") or asked.needs("apg"):
+    if stage.text is not None and (asked.further or asked.needs("cfg") or asked.needs("apg")):
         joined = _prepared(stage, concatenate(rows), variance)
-    weights = (1.0, *(weight for _, weight in asked.further))
+    weights = (1.0, *(weight for _, weight in asked.further)) if joined is not None else (1.0,)
     sources = Sources(alone, joined, weights, bad, gradients)
     return Led(compose(sources, terms, stage.recipe.schedule), tuple(options.items()), chosen)
 

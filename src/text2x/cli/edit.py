@@ -11,7 +11,7 @@ from text2x.cli.image import Making, make
 from text2x.cli.options import taken, with_fields
 from text2x.edits import Edit, Inpainting, Outpainting, Variation
 from text2x.requests import ImageRequest
-from text2x.text import Prompt, clean_prompt, slug
+from text2x.text import clean_prompt, slug
 
 Picture = Annotated[Path, typer.Argument(metavar="IMAGE", help="The picture: a PNG, JPEG or WebP file.")]
 Words = Annotated[
@@ -51,7 +51,7 @@ def vary(picture: Picture, words: Words = None, **given: Any) -> None:
 
 def _edit(edit: Edit, picture: Path, words: list[str] | None, suffix: str, given: dict[str, Any]) -> None:
     """One request, its files called after the picture."""
-    prompt = clean_prompt(Prompt(" ".join(words or [])).text, allow_empty=True)
+    prompt = clean_prompt(" ".join(words or []), allow_empty=True)
     request, warnings = ImageRequest(prompt=prompt.text, edit=edit, **taken(ImageRequest, given)).cleaned()
     name = slug(f"{picture.stem} {suffix}")
     make([request.seeded()], [*prompt.warnings, *warnings], Making(**taken(Making, given)), name)
