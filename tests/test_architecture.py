@@ -26,8 +26,8 @@ HOUSE = (
     "errors files media text config guidance_terms editing",  # values without weights
     "diffusion nn muon signal tokens",  # mathematics and layers
     "networks conditioning text_conditioner codecs",
-    "recipe objectives guides adversarial masks weights request_fields requests edits guiding painting sampling "
-    "generators gan_generator data metrics training_config optimizers",  # use of networks
+    "recipe objectives guides adversarial masks weights request_fields requests edits guiding settings painting sampling "
+    "generators building gan_generator data metrics training_config optimizers",  # use of networks
     "training training_environment training_log checkpoints shipping library adapters",  # machinery
     "recipes evaluating comparing",  # composed work
     "cli server __init__ __main__",  # roof

@@ -9,10 +9,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from text2x.building import build_generator
 from text2x.config import to_dict
 from text2x.edits import METHODS, Inpainting, Outpainting, Variation, described
 from text2x.errors import InputError
-from text2x.generators import DiffusionGenerator, build_generator
+from text2x.generators import DiffusionGenerator
 from text2x.media import Image
 from text2x.requests import ImageRequest, Progress
 from tiny_models import base_recipe, upsampler_recipe, write_model

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from text2x.building import build_generator
 from text2x.config import to_dict
 from text2x.diffusion.samplers import SAMPLERS
 from text2x.errors import InputError
 from text2x.files import save_tensors
-from text2x.generators import DiffusionGenerator, build_generator, stage_seed
+from text2x.generators import DiffusionGenerator, stage_seed
 from text2x.recipe import (
     build_network,
     model_from_dict,

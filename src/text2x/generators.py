@@ -6,12 +6,8 @@ calls of the same shape: bytes are then equal however many are asked for. On a G
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,68 +18,24 @@ from text2x.diffusion.samplers import SAMPLERS, Step
 from text2x.editing import scale_keep, scale_to
 from text2x.edits import Edit, Inpainting, Outpainting, Variation
 from text2x.errors import InputError
-from text2x.files import read_json
-from text2x.guidance_terms import WHOLE, format_guidance, parse_guidance
-from text2x.guides import load_classifier, load_clip
-from text2x.guiding import Asked, Leaders, led
+from text2x.guidance_terms import format_guidance, parse_guidance
+from text2x.guiding import Leaders, led
 from text2x.masks import unknown_channels
 from text2x.media import Image
-from text2x.nn.initialization import no_initialization
 from text2x.objectives import upsampling_condition
 from text2x.painting import inpainted, outpainted, picture_of, varied
 from text2x.recipe import (
     Model,
-    Recipe,
-    Stage,
-    Text,
-    build_denoiser,
-    build_network,
-    build_text,
-    model_from_dict,
-    parts_of,
-    recipe_from_dict,
-    trainable_of,
 )
-from text2x.requests import ImageRequest, OnStep, Progress, Result, read_weighted, unknown
+from text2x.requests import ImageRequest, OnStep, Progress, Result, unknown
 from text2x.sampling import CHANNELS, Beginning, Region, TrainedStage, Walk, stage_seed, walk
-from text2x.text_conditioner import MiniLMConfig, TextConditioner
-from text2x.weights import load_weights
+from text2x.settings import Reporter, Run, Settings, has_hole, reads_masks
 
 CPU_ITEMS, GPU_ITEMS = 1, 64  # that go through the networks together
 LARGEST_PAINTED = 256  # pixels a side at which a window is painted; a larger one is scaled
 PAINTING_GUIDANCE = 1.5  # at most, if the request says nothing: more of it pulls the hole away from what is around it
 WITHOUT_CHANNELS = "repaint"  # the method for a network that was not trained with masks
 LARGEST_FACTOR = 16  # of the base's size that upsampling by steps of two is allowed to reach
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A request with the model's defaults filled in."""
-
-    prompt: str
-    negative: str
-    steps: int
-    sampler: str
-    guidance: str  # as guidance_terms writes it
-    guidance_interval: tuple[float, float]
-    style: str | None
-    size: int
-    also: tuple[str, ...] = ()
-    method: str | None = None  # of in- and outpainting
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for the file's metadata."""
-        return {name: value for name, value in self.__dict__.items() if value not in (None, ())}
-
-    def asked(self) -> Asked:
-        """What of it reaches the network; the interval is that of each form which has none of its own."""
-        terms = parse_guidance(self.guidance)
-        if self.guidance_interval != WHOLE:
-            terms = tuple(
-                replace(each, interval=self.guidance_interval) if each.interval == WHOLE else each for each in terms
-            )
-        further = tuple(read_weighted(each) for each in self.also)
-        return Asked(self.prompt, self.negative, self.style, further, terms)
 
 
 class DiffusionGenerator:
@@ -157,7 +109,7 @@ class DiffusionGenerator:
         style = request.style or defaults.style
         if style is not None and style not in self.styles:
             raise unknown("style", style, self.styles)
-        scale = min(defaults.guidance, PAINTING_GUIDANCE) if _has_hole(request.edit) else defaults.guidance
+        scale = min(defaults.guidance, PAINTING_GUIDANCE) if has_hole(request.edit) else defaults.guidance
         default = format_guidance(parse_guidance(scale))
         settings = Settings(
             prompt=request.prompt,
@@ -176,7 +128,7 @@ class DiffusionGenerator:
 
     def _method(self, edit: Edit | None) -> str | None:
         """How a known region is used: as asked for, or as well as the network can."""
-        if not _has_hole(edit):
+        if not has_hole(edit):
             return None
         assert isinstance(edit, (Inpainting, Outpainting))
         able = reads_masks(self.stages[0].recipe)
@@ -305,85 +257,3 @@ class DiffusionGenerator:
             return told
 
         return report
-
-
-Reporter = Callable[[str, int], Callable[[Step], None] | None]  # stage, its steps -> what its sampler tells
-
-
-@dataclass(frozen=True)
-class Run:
-    """One pass through the stages: what was asked, who is told, how long the parts took, what guides chose."""
-
-    settings: Settings
-    report: Reporter
-    timings: dict[str, float] = field(default_factory=dict)  # seconds
-    chosen: dict[str, str] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def timed(self, name: str) -> Iterator[None]:
-        """Count the seconds of what is inside."""
-        begin = time.perf_counter()
-        yield
-        self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - begin
-
-
-def _has_hole(edit: Edit | None) -> bool:
-    return isinstance(edit, (Inpainting, Outpainting))
-
-
-def reads_masks(recipe: Recipe) -> bool:
-    """Whether the network takes the known part and the mask as further channels."""
-    network = recipe.network
-    low = 0 if recipe.low_resolution is None else network.in_channels
-    return network.extra_channels - low > network.in_channels
-
-
-def build_generator(
-    values: Mapping[str, Any], folder: Path, device: str = "cpu", find: Callable[[str], Path] | None = None
-) -> DiffusionGenerator:
-    """The generator that a recipe.json describes, with the weights beside it: a model, or the folder of a run.
-
-    `find` gives the folder of a guide by its name; without it guides lie beside the model's folder.
-    """
-    if values.get("type") == "Recipe":
-        recipe = recipe_from_dict(values)
-        weights = f"averages/{recipe.training.averages[0]}.safetensors"
-        model = Model(recipe.name, recipe.summary, "unknown", (Stage(recipe, weights),), size=recipe.size)
-    else:
-        model = model_from_dict(values)
-    if not model.stages:
-        raise InputError(f"the model {model.name} has no stages; its recipe.json names none")
-    texts: dict[Any, Any] = {}
-    stages = []
-    for stage in model.stages:
-        recipe = stage.recipe
-        if recipe.conditioner not in texts:
-            texts[recipe.conditioner] = build_text(recipe)
-        network, text = load_stage(recipe, folder / stage.weights, texts[recipe.conditioner], device)
-        stages.append(TrainedStage(recipe, build_denoiser(recipe, network), text))
-    return DiffusionGenerator(model, tuple(stages), device, _leaders(model, stages[0].text, folder, device, find))
-
-
-def _leaders(model: Model, text: Text, folder: Path, device: str, find: Callable[[str], Path] | None) -> Leaders:
-    """What loads the guides that a model names, when they are asked for; they read prompts with the model's encoder."""
-    encoder = None
-    if isinstance(text, TextConditioner) and isinstance(text.config, MiniLMConfig):
-        encoder = text.encoder
-    place = find or (lambda name: folder.parent / name)
-
-    def finder(form: str, name: str) -> Callable[[], Any]:
-        if form == "auto":
-            return lambda: build_generator(read_json(place(name) / "recipe.json"), place(name), device, find).stages[0]
-        load = {"classifier": load_classifier, "clip": load_clip}[form]
-        return lambda: load(place(name), device, encoder)
-
-    return Leaders({form: finder(form, name) for form, name in model.guides.items()})
-
-
-def load_stage(recipe: Recipe, path: Path, text: Text, device: str) -> tuple[Any, Text]:
-    """The recipe's network and text encoder with the weights in a file."""
-    with no_initialization():  # weights that would be thrown away are not drawn
-        network = build_network(recipe)
-    trainable = trainable_of(network, text)
-    load_weights(trainable, path)
-    return parts_of(trainable.eval().requires_grad_(False).to(device), text)

@@ -81,8 +81,8 @@ def load(name: str | Path, device: str = "auto", folder: Path | None = None) -> 
     recipe = read_recipe(found.folder)
     check_makes_media(found.folder, recipe)
     check_weights(found.folder, recipe)
+    from text2x.building import build_generator
     from text2x.gan_generator import build_gan_generator, is_gan
-    from text2x.generators import build_generator
 
     place = resolve_device(device)
     try:

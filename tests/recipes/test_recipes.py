@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from text2x.building import build_generator
 from text2x.config import from_dict, to_dict
 from text2x.errors import InputError
 from text2x.files import read_json
-from text2x.generators import DiffusionGenerator, build_generator
+from text2x.generators import DiffusionGenerator
 from text2x.recipe import Recipe, build_network, recipe_from_dict, trained_from_dict
 from text2x.recipes import RECIPES
 from text2x.recipes.running import prepare_run, recipe_for, train

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from text2x.adversarial import GANRecipe
+from text2x.building import build_generator
 from text2x.comparing.budgets import (
     AnyRecipe,
     Budget,
@@ -37,7 +38,7 @@ from text2x.evaluating import Asked, Subject, asked_of, data_set, drawn, instrum
 from text2x.evaluating.asking import Tell
 from text2x.files import load_tensors, read_json, save_tensors, write_json
 from text2x.gan_generator import build_gan_generator, is_gan
-from text2x.generators import DiffusionGenerator, build_generator
+from text2x.generators import DiffusionGenerator
 from text2x.guides import load_classifier, load_clip
 from text2x.guiding import Leaders
 from text2x.metrics.companions import mean_picture, noise, retrieved
