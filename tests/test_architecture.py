@@ -23,12 +23,13 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # A file imports only from lower floors and its own.
 HOUSE = (
-    "errors files media text config guidance_terms editing",  # values without weights
-    "diffusion nn muon signal tokens",  # mathematics and layers
+    "errors files media audio text spoken config guidance_terms editing",  # values without weights
+    "diffusion nn muon signal tokens alignment",  # mathematics and layers
     "networks conditioning text_conditioner codecs",
-    "recipe objectives guides adversarial masks weights request_fields requests edits guiding settings painting sampling "
-    "generators building gan_generator data metrics training_config optimizers",  # use of networks
-    "training training_environment training_log checkpoints shipping library adapters",  # machinery
+    "recipe objectives guides adversarial masks weights request_fields requests edits guiding settings painting "
+    "sampling cascades latents autoencoding priors unclip inversion generators building gan_generator data metrics "
+    "training_config optimizers vocoding acoustics speech",  # use of networks
+    "training training_environment training_log checkpoints shipping library adapters published",  # machinery
     "recipes evaluating comparing",  # composed work
     "cli server __init__ __main__",  # roof
 )

@@ -67,6 +67,7 @@ class Run:
 
 
 def has_hole(edit: Edit | None) -> bool:
+    """Whether the edit paints into or around a picture."""
     return isinstance(edit, (Inpainting, Outpainting))
 
 
