@@ -6,52 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from text2x.adversarial import GANRecipe, GANSampling
-from text2x.config import to_dict
-from text2x.data.batches import BatchConfig
 from text2x.errors import InputError
-from text2x.files import save_tensors, write_json
-from text2x.gan_generator import GANGenerator, GANModel, build_gan_generator, is_gan, slerp
-from text2x.networks.gan import GAN, GANConfig
-from text2x.recipe import WeightFile
+from text2x.files import save_tensors
+from text2x.gan_generator import GANGenerator, build_gan_generator, is_gan, slerp
 from text2x.requests import ImageRequest, Progress
-from text2x.text_conditioner import MiniLMConfig
-from text2x.training_config import TrainingConfig
-from text2x.weights import pack
+from tiny_gan import write_gan
 
-STYLES = ("flat", "line")
-RECIPE = GANRecipe(
-    name="small",
-    summary="Random weights.",
-    size=16,
-    network=GANConfig(
-        size=16,
-        noise_width=8,
-        vector_width=384 + len(STYLES),
-        text_width=16,
-        generator_widths=(16, 8),
-        discriminator_widths=(16, 8),
-    ),
-    conditioner=MiniLMConfig(max_tokens=12, styles=STYLES, context=False),
-    data=BatchConfig(size=16),
-    training=TrainingConfig(steps=1),
-    sampling=GANSampling(style="flat"),
-)
 PROMPT = "a red apple"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder; pictures of so small random weights are grey, so the last layer is made larger."""
-    torch.manual_seed(0)
-    gan = GAN(RECIPE.network)
-    with torch.no_grad():
-        gan.generator.end.weight.mul_(8)  # type: ignore[operator]
-    place = tmp_path_factory.mktemp("models") / "small"
-    save_tensors(place / "gan.safetensors", pack(gan.state_dict(), "float16"))
-    weights = {"gan.safetensors": WeightFile("", "float16", 1)}
-    write_json(place / "recipe.json", to_dict(GANModel("small", "Random.", "none", RECIPE, weights, size=16)))
-    return place
+    return write_gan(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture(scope="module")
@@ -138,14 +104,31 @@ def test_what_it_cannot_do_is_refused_with_the_value(generator: GANGenerator) ->
 
 
 def test_a_walk_ends_at_what_is_generated_and_goes_there_in_small_steps(generator: GANGenerator) -> None:
-    frames = generator.walk((PROMPT, "a sailing boat"), (3, 9), frames=12)
+    first, last = ImageRequest(PROMPT, seed=3), ImageRequest("a sailing boat", seed=9)
+    frames = generator.walk(first, last, frames=12)
     assert np.array_equal(frames[0].pixels, pixels(generator, seed=3)[0])
     assert np.array_equal(frames[-1].pixels, pixels(generator, "a sailing boat", seed=9)[0])
     steps = [abs(one.pixels - other.pixels).mean() for one, other in zip(frames, frames[1:], strict=False)]
     assert 0 < max(steps) < 0.5 * abs(frames[0].pixels - frames[-1].pixels).mean()
     for wrong in (1, 1001):
         with pytest.raises(InputError, match=f"frames is {wrong}; a walk has 2 to 1000"):
-            generator.walk((PROMPT, PROMPT), (1, 2), wrong)
+            generator.walk(first, last, wrong)
+    with pytest.raises(InputError, match="a walk needs seeds"):
+        generator.walk(ImageRequest(PROMPT), last, 2)
+
+
+def test_a_tour_passes_every_station_and_closes(generator: GANGenerator) -> None:
+    stations = [ImageRequest(PROMPT, seed=3), ImageRequest("a sailing boat", seed=9), ImageRequest(PROMPT, seed=4)]
+    frames = generator.tour(stations, frames=11)
+    assert len(frames) == 11
+    for place, station in zip((0, 4, 7), stations, strict=True):
+        assert np.array_equal(frames[place].pixels, pixels(generator, station.prompt, seed=station.seed)[0])
+    steps = [abs(one.pixels - other.pixels).mean() for one, other in zip(frames, [*frames[1:], frames[0]], strict=True)]
+    assert max(steps) < 4 * (sum(steps) / len(steps))  # the way back to the beginning is no jump
+    with pytest.raises(InputError, match="two stations"):
+        generator.tour(stations[:1], 8)
+    with pytest.raises(InputError, match="frames is 2; a walk by 3 stations has 3 to 1000"):
+        generator.tour(stations, 2)
 
 
 def test_the_way_between_two_noises_is_a_circle_of_noise() -> None:

@@ -64,6 +64,15 @@ class GANSettings:
         return dict(self.__dict__)
 
 
+@dataclass(frozen=True)
+class _Station:
+    """Where a walk begins or ends."""
+
+    vector: Tensor  # [1, V] of the text
+    noise: Tensor  # [1, Z] truncated
+    size: int
+
+
 class GANGenerator:
     """Text to image by a GAN."""
 
@@ -87,7 +96,7 @@ class GANGenerator:
         request = request.seeded()
         assert request.seed is not None
         settings = self.settings(request, truncation)
-        warnings = (*cleaning, *self._warnings(request))
+        warnings = (*cleaning, *self.warnings(request))
         begin = time.perf_counter()
         vector = self._vector(settings.prompt, settings.style)
         text_seconds = (time.perf_counter() - begin) / request.count
@@ -109,34 +118,49 @@ class GANGenerator:
         return results
 
     def walk(
-        self,
-        prompts: tuple[str, str],
-        seeds: tuple[int, int],
-        frames: int,
-        style: str | None = None,
-        truncation: float | None = None,
+        self, first: ImageRequest, last: ImageRequest, frames: int, truncation: float | None = None
     ) -> list[Image]:
-        """Pictures on the way from one (prompt, seed) to another; the ends are what `generate` makes of them.
+        """Pictures on the way from one request's first picture to another's; the ends are what `generate` makes.
 
         Noise goes along the great circle between both, so that its length stays that of noise (Shoemake 1985, Eq. 1;
-        White 2016), text vectors along a straight line. `frames` is from 2 to 1000, ends included.
+        White 2016), text vectors along a straight line. `frames` is from 2 to 1000, ends included; the size is the
+        first request's. Both need a seed.
         """
         if not 2 <= frames <= MOST_FRAMES:
             raise InputError(f"frames is {frames}; a walk has 2 to {MOST_FRAMES}")
-        first, last = (
-            ImageRequest(prompt, seed=seed, style=style).cleaned()[0]
-            for prompt, seed in zip(prompts, seeds, strict=True)
-        )
-        settings = self.settings(first, truncation)
-        ends = [self._vector(each.prompt, settings.style) for each in (first, last)]
-        noises = [self._noise(seed) for seed in seeds]
+        ends = [self._station(each, truncation) for each in (first, last)]
+        size = ends[0].size
         pictures = []
         for place in range(frames):
             share = place / (frames - 1)
-            vector = torch.lerp(ends[0], ends[1], share) if 0 < share < 1 else ends[int(share)]
-            noise = slerp(noises[0], noises[1], share) * settings.truncation
-            pictures += self._pictures(noise, vector, settings.size)
+            vector = torch.lerp(ends[0].vector, ends[1].vector, share) if 0 < share < 1 else ends[int(share)].vector
+            pictures += self._pictures(slerp(ends[0].noise, ends[1].noise, share), vector, size)
         return pictures
+
+    def tour(self, stations: Sequence[ImageRequest], frames: int, truncation: float | None = None) -> list[Image]:
+        """Walks from each request to the next and from the last back to the first: `frames` pictures that loop.
+
+        Each station is one of them. InputError if there is only one station, or not a frame for each.
+        """
+        if len(stations) < 2:
+            raise InputError("a walk needs two stations: give two prompts, or -n 2 for two seeds of one")
+        if not len(stations) <= frames <= MOST_FRAMES:
+            raise InputError(f"frames is {frames}; a walk by {len(stations)} stations has {len(stations)} to 1000")
+        begins = [round(place * frames / len(stations)) for place in range(len(stations) + 1)]
+        pictures: list[Image] = []
+        for place, first in enumerate(stations):
+            length = begins[place + 1] - begins[place]
+            last = stations[(place + 1) % len(stations)]
+            pictures += self.walk(first, last, length + 1, truncation)[:-1]
+        return pictures
+
+    def _station(self, request: ImageRequest, truncation: float | None) -> _Station:
+        request, _ = request.cleaned()
+        if request.seed is None:
+            raise InputError("a walk needs seeds: give each request one")
+        settings = self.settings(request, truncation)
+        noise = self._noise(request.seed) * settings.truncation
+        return _Station(self._vector(settings.prompt, settings.style), noise, settings.size)
 
     def settings(self, request: ImageRequest, truncation: float | None = None) -> GANSettings:
         """The request with the model's defaults; raises InputError for what this model cannot do."""
@@ -160,7 +184,8 @@ class GANGenerator:
             raise InputError(f"truncation is {truncation:g}; it must be from 0 to {MOST_TRUNCATION:g}, 1 is off")
         return GANSettings(request.prompt, style, size, truncation)
 
-    def _warnings(self, request: ImageRequest) -> Iterator[str]:
+    def warnings(self, request: ImageRequest) -> Iterator[str]:
+        """What of the request is cut off or ignored."""
         if dropped := self.text.truncated(request.prompt):
             yield f"the end of the prompt does not fit and is ignored: {dropped!r}"
         defaults = {each.name: each.default for each in dataclasses.fields(request)}

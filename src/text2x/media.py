@@ -142,9 +142,9 @@ class Image:
             raise InputError(f"cannot write the format {format!r}; there are png, webp and jpg")
         options: dict[str, Any] = {"format": kind}
         if kind == "PNG":
-            options["pnginfo"] = _png_text(metadata)
+            options["pnginfo"] = png_text_of(metadata)
         elif metadata is not None:
-            options["exif"] = _exif(metadata, kind)
+            options["exif"] = exif_of(metadata, kind)
         if kind == "WEBP":
             options |= {"lossless": True, "quality": 80, "method": 4, "exact": self.straight is not None}
         picture = self.to_pil()
@@ -174,7 +174,7 @@ class Image:
             try:
                 return cls.from_pil(ImageOps.exif_transpose(picture))
             except UNREADABLE as error:
-                raise InputError(f"cannot read {path}: {_reason(error)}") from error
+                raise InputError(f"cannot read {path}: {reason_of(error)}") from error
 
     def _repr_png_(self) -> bytes:
         return self.encode("png")
@@ -202,10 +202,11 @@ def _opened(path: str | Path) -> PIL.Image.Image:
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise InputError(f"{path} has more than {MAX_PIXELS // 10**6} megapixels: shrink it") from error
     except UNREADABLE as error:
-        raise InputError(f"cannot read {path}: {_reason(error)}") from error
+        raise InputError(f"cannot read {path}: {reason_of(error)}") from error
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Why a file cannot be read, in one line."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return (text.splitlines() or [type(error).__name__])[0]
 
@@ -237,7 +238,8 @@ def parameters_text(metadata: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ", ".join(settings)])
 
 
-def _png_text(metadata: Mapping[str, Any] | None) -> PngImagePlugin.PngInfo | None:
+def png_text_of(metadata: Mapping[str, Any] | None) -> PngImagePlugin.PngInfo | None:
+    """Metadata as the texts of a PNG."""
     if metadata is None:
         return None
     text = PngImagePlugin.PngInfo()
@@ -246,7 +248,8 @@ def _png_text(metadata: Mapping[str, Any] | None) -> PngImagePlugin.PngInfo | No
     return text
 
 
-def _exif(metadata: Mapping[str, Any], kind: str) -> bytes:
+def exif_of(metadata: Mapping[str, Any], kind: str) -> bytes:
+    """Metadata as EXIF data of a WebP or JPEG; InputError where it does not fit."""
     exif = PIL.Image.Exif()
     exif[ExifTags.Base.ImageDescription] = json.dumps(metadata)  # the field is ASCII, and so is this JSON
     exif[ExifTags.Base.Software] = f"text2x {metadata.get('version', '')}".rstrip()
@@ -266,7 +269,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
             exif = picture.getexif()
             comment = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment, b"")
         except UNREADABLE as error:
-            raise InputError(f"cannot read the metadata of {path}: {_reason(error)}") from error
+            raise InputError(f"cannot read the metadata of {path}: {reason_of(error)}") from error
     if isinstance(comment, bytes) and comment.startswith(b"UNICODE\0"):
         texts.setdefault("parameters", comment[8:].decode("utf-16-be", "replace"))
     ours = texts.get("text2x") or exif.get(ExifTags.Base.ImageDescription)

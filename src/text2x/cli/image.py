@@ -16,6 +16,7 @@ import typer
 from text2x.cli import output as out
 from text2x.cli.options import Device, Json, Model, Threads, models_folder, set_threads, taken, with_fields
 from text2x.cli.terminal import ProgressLine, TerminalPreview, counted, one_line, seconds, warn
+from text2x.cli.walking import Rate, Walk, walk
 from text2x.edits import described
 from text2x.errors import InputError
 from text2x.library import info, load
@@ -100,12 +101,16 @@ class Making:
 
 
 @with_fields(ImageRequest, shared=Making)
-def image(prompts: Prompts = None, prompt_file: PromptFile = None, **given: Any) -> None:
+def image(
+    prompts: Prompts = None, prompt_file: PromptFile = None, frames: Walk = None, rate: Rate = 12.0, **given: Any
+) -> None:
     """Make pictures from words: text2x image "a red apple" -n 4
 
     Each picture depends on the model, the settings and its own seed alone: ask for that seed to get it again.
     """
     requests, warnings = _requests(_gather(prompts or [], prompt_file), taken(ImageRequest, given))
+    if frames is not None:
+        return walk(requests, warnings, Making(**taken(Making, given)), frames, rate)
     make(requests, warnings, Making(**taken(Making, given)))
 
 
