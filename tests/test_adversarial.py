@@ -247,3 +247,16 @@ def test_the_score_of_a_coin_is_the_closed_form_and_the_true_distribution_is_bes
 def test_settings_out_of_range_are_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"objective.{field} is {value}"):
         replace(PLAIN, **{field: value})
+
+
+def test_a_frozen_discriminator_teaches_the_generator_through_the_penalty_as_well() -> None:
+    frozen = replace(SMALL, size=32, discriminator="frozen", generator_widths=(16, 8, 8), discriminator_widths=(8,) * 3)
+    torch.manual_seed(0)
+    made = Adversarial(GAN(frozen), Lengths(), PLAIN)
+    given = batch(4)
+    given = replace(given, images=F.interpolate(given.images, size=32))
+    losses = made(given, rng())
+    assert losses["penalty"] > 0
+    losses["loss"].backward()
+    assert all(float(value.grad.abs().sum()) > 0 for value in made.gan.generator.parameters() if value.grad is not None)
+    assert made.gan.generator.end.weight.grad is not None  # type: ignore[union-attr]

@@ -89,3 +89,42 @@ def test_a_new_generator_draws_no_pattern_of_single_pixels() -> None:
 def test_widths_that_do_not_make_the_size_are_refused_with_both_numbers(field: str) -> None:
     with pytest.raises(InputError, match=rf"{field} has 3 levels and patch is 2, which makes 32 px; size is 16"):
         GAN(replace(SMALL, **{field: (16, 8, 8)}))
+
+
+FROZEN = GANConfig(
+    size=32,
+    noise_width=6,
+    vector_width=5,
+    text_width=8,
+    generator_widths=(16, 8, 8),
+    discriminator="frozen",
+    discriminator_widths=(8, 8, 8),
+    label_width=3,
+    frozen_width=12,
+)
+
+
+def test_a_frozen_discriminator_trains_its_heads_alone_and_keeps_the_rest_out_of_the_weights() -> None:
+    gan = GAN(FROZEN)
+    names = {name.split(".")[0] for name in gan.discriminator.state_dict()}
+    assert names == {"heads", "text", "joints", "ends"}
+    images = (torch.rand(2, 4, 32, 32) * 2 - 1).requires_grad_()
+    judged = gan.discriminator(images, torch.randn(2, 5))
+    assert judged.shape == (2,)
+    judged.sum().backward()
+    assert images.grad is not None and float(images.grad[:, 3].abs().mean()) > 0  # what is transparent matters, too
+    assert all(value.grad is not None for value in gan.discriminator.parameters())
+
+
+def test_a_frozen_discriminator_is_the_same_again_with_its_weights() -> None:
+    first, second = GAN(FROZEN).discriminator, GAN(FROZEN).discriminator
+    second.load_state_dict(first.state_dict())
+    images, vector, labels = torch.rand(2, 4, 32, 32), torch.randn(2, 5), torch.randn(2, 3)
+    assert torch.equal(first(images, vector, labels), second(images, vector, labels))
+    assert (first(images, vector) - first(images, vector + 1)).abs().min() > 1e-5
+    assert (first(images, vector) - first(images, vector, labels)).abs().min() > 1e-5
+
+
+def test_a_frozen_discriminator_refuses_pictures_that_it_cannot_see() -> None:
+    with pytest.raises(InputError, match=r"at least 32 px; size is 16 .*take discriminator=own"):
+        GAN(replace(SMALL, discriminator="frozen"))

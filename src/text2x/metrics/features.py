@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from text2x.errors import InputError
-from text2x.metrics.efficientnet import load_efficientnet_lite0
+from text2x.networks.efficientnet import DEVIATION, MEAN, load_efficientnet_lite0
 
 CHUNK = 64  # pictures in one call
 SIDE = 128  # pixels that EfficientNet-Lite0 is shown
-MEAN, DEVIATION = 127.0, 128.0  # of 0 to 255, as the Lite networks were trained; their first layer's statistics agree
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from text2x.errors import InputError
+from text2x.networks.efficientnet import DEVIATION, MEAN, PYRAMID_CHANNELS, load_efficientnet_lite0
 from text2x.nn.blocks import conv1, conv3, downsample, upsample
 from text2x.nn.embeddings import in_fours
 
 SMALLEST = 4  # side of the first and last feature map (Tao et al. 2022, Fig. 2)
 SLOPE = 0.2  # of the leaky ReLU, as DF-GAN has it
+SMALLEST_SEEN = 32  # px a side: the frozen network's coarsest map is then one place
+GREY = 0.5  # of 0 to 1, behind a picture that the frozen network is shown
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class GANConfig:
     generator_widths: tuple[int, ...] = (256, 192, 96, 64)
     discriminator_widths: tuple[int, ...] = (256, 192, 96, 48)
     label_width: int = 0  # A: what the discriminator is told of augmentation
+    discriminator: Literal["own", "frozen"] = "own"  # "frozen": heads on the features of EfficientNet-Lite0
+    frozen_width: int = 64  # of each of its heads
 
 
 class GAN(nn.Module):
@@ -43,7 +49,7 @@ class GAN(nn.Module):
         super().__init__()
         _check(config)
         self.generator = Generator(config)
-        self.discriminator = Discriminator(config)
+        self.discriminator = Discriminator(config) if config.discriminator == "own" else FrozenDiscriminator(config)
 
     def forward(self, noise: Tensor, vector: Tensor) -> Tensor:
         """The generator's pictures: [B, Z], [B, V] -> [B, C, size, size]."""
@@ -195,6 +201,61 @@ class Discriminator(nn.Module):
         return self.judge(self.features(images), vector, labels)
 
 
+class FrozenDiscriminator(nn.Module):
+    """A picture and a text vector to one number, by what a frozen classifier of photographs sees (Sauer et al. 2021).
+
+    The maps of EfficientNet-Lite0 at four sizes, each mixed by a fixed random 1x1 convolution (their Sec. 3.2; the
+    mixing across sizes is left out), go through small heads that learn; the logit is the mean of theirs. A picture is
+    seen over grey, so that black and white are told from nothing. Its weights are not among the GAN's, and the package
+    that brings them is needed for training only; InputError names the command that gets it.
+    """
+
+    def __init__(self, config: GANConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.frozen_width
+        self._seeing = (load_efficientnet_lite0(),)  # not a part: it is not trained and not saved
+        rng = torch.Generator().manual_seed(0)  # the same mixtures when a training is gone on with
+        self._mixtures = tuple(
+            torch.randn(width, count, 1, 1, generator=rng) / count**0.5 for count in PYRAMID_CHANNELS
+        )
+        self.heads = nn.ModuleList(conv3(2, width, width) for _ in PYRAMID_CHANNELS)
+        self.text = TextProjection(config.vector_width, config.text_width)
+        self.joints = nn.ModuleList(
+            conv3(2, width + config.text_width + config.label_width, width) for _ in PYRAMID_CHANNELS
+        )
+        self.ends = nn.ModuleList(nn.Linear(width * SMALLEST**2, 1) for _ in PYRAMID_CHANNELS)
+
+    def features(self, images: Tensor) -> Tensor:
+        """[B, 4, size, size] -> [B, 4 W, 4, 4]: the heads' maps, one after the other."""
+        network = self._seeing[0].to(images.device)
+        values = (images.float() + 1) / 2
+        opaque = values[:, :3] + (1 - values[:, 3:]) * GREY
+        maps = network.pyramid((opaque * 255 - MEAN) / DEVIATION)
+        found = []
+        for head, mixture, seen in zip(self.heads, self._mixtures, maps, strict=True):
+            mixed = F.conv2d(seen, mixture.to(seen))
+            hidden = F.leaky_relu(head(mixed), SLOPE)
+            found.append(F.adaptive_avg_pool2d(hidden, SMALLEST))
+        return torch.cat(found, dim=1)
+
+    def judge(self, features: Tensor, vector: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Features [B, 4 W, 4, 4], text [B, V] and labels [B, A] (None: not augmented) -> [B] in float32."""
+        if labels is None:
+            labels = vector.new_zeros(vector.shape[0], self.config.label_width)
+        known = torch.cat([self.text(vector).to(features.dtype), labels.to(features.dtype)], dim=1)
+        spread = known[..., None, None].expand(-1, -1, SMALLEST, SMALLEST)
+        logits = []
+        for joint, end, own in zip(self.joints, self.ends, features.chunk(len(self.heads), dim=1), strict=True):
+            hidden = F.leaky_relu(joint(torch.cat([own, spread], dim=1)), SLOPE)
+            logits.append(in_fours(end, hidden.flatten(1)).squeeze(1).float())
+        return torch.stack(logits).mean(0)
+
+    def forward(self, images: Tensor, vector: Tensor, labels: Tensor | None = None) -> Tensor:
+        """[B, 4, size, size], [B, V], [B, A] -> [B]."""
+        return self.judge(self.features(images), vector, labels)
+
+
 @torch.no_grad()
 def _alike(layer: nn.Module, axis: int, count: int) -> None:
     """Begin with the same weights for all pixels of a patch: no pattern of single pixels is there to be unlearned.
@@ -209,6 +270,11 @@ def _alike(layer: nn.Module, axis: int, count: int) -> None:
 
 
 def _check(config: GANConfig) -> None:
+    if config.discriminator == "frozen" and (config.size < SMALLEST_SEEN or config.channels != 4):
+        raise InputError(
+            f"discriminator is frozen, which sees RGBA pictures of at least {SMALLEST_SEEN} px; size is {config.size}"
+            f" with {config.channels} channels: take discriminator=own"
+        )
     for name in ("generator_widths", "discriminator_widths"):
         widths = getattr(config, name)
         made = SMALLEST * 2 ** (len(widths) - 1) * config.patch

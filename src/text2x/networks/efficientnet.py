@@ -35,6 +35,9 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 STEM, FEATURES = 32, 1280
+PYRAMID = (2, 4, 10, 15)  # the last block of each size from a quarter on, of the 16
+PYRAMID_CHANNELS = (24, 40, 112, 320)
+MEAN, DEVIATION = 127.0, 128.0  # of 0 to 255, as the Lite networks were trained; their first layer's statistics agree
 EPSILON = 1e-3  # of the normalisation, as the weights were trained
 
 
@@ -92,6 +95,15 @@ class EfficientNetLite0(nn.Module):
         for block in self.blocks:
             x = block(x)
         return F.relu6(self.head(x)).mean((2, 3))
+
+    def pyramid(self, x: Tensor) -> list[Tensor]:
+        """[B, 3, H, W] to the last map of each size: 24, 40, 112 and 320 channels at 1/4, 1/8, 1/16 and 1/32."""
+        x, maps = F.relu6(self.stem(x)), []
+        for place, block in enumerate(self.blocks):
+            x = block(x)
+            if place in PYRAMID:
+                maps.append(x)
+        return maps
 
 
 def load_efficientnet_lite0(file: Path | None = None) -> EfficientNetLite0:
