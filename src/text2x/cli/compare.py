@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,7 @@ Runs = Annotated[
 JudgeFolder = Annotated[
     Path | None, typer.Option("--judge", metavar="DIR", help="The judge of text agreement instead of the shipped one.")
 ]
+Fast = Annotated[bool, typer.Option("--fast", help="Draw in bfloat16: quicker, and slightly other pictures.")]
 Render = Annotated[bool, typer.Option("--render", help="Write the report of what is there, without training.")]
 
 
@@ -49,6 +51,7 @@ def compare(
     runs: Runs = None,
     judge: JudgeFolder = None,
     render: Render = False,
+    fast: Fast = False,
     threads: Threads = None,
     device: Device = "auto",
 ) -> None:
@@ -67,7 +70,7 @@ def compare(
     from text2x import comparing
     from text2x.library import resolve_device
 
-    chosen = comparing.chosen(kind, names or (), data)
+    chosen = dataclasses.replace(comparing.chosen(kind, names or (), data), fast=fast)
     time = BUDGET if budget is None and operations is None else budget
     wanted = comparing.budget_of(time, operations)
     where = resolve_device(device)
@@ -83,6 +86,7 @@ def compare(
     if render:
         given = {"--data": data, "--set": kind}
     flags = [str(part) for flag, value in given.items() if value is not None for part in (flag, value)]
-    command = shlex.join(["text2x", "compare", *(names or []), *flags, *(["--render"] if render else [])])
+    flags += [flag for flag, given in (("--fast", fast), ("--render", render)) if given]
+    command = shlex.join(["text2x", "compare", *(names or []), *flags])
     for path in comparing.write_comparison(made, folder, command):
         typer.echo(path)

@@ -6,7 +6,7 @@ Methods with the same recipe and settings are one training: they differ in how t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from text2x.errors import InputError
@@ -54,7 +54,9 @@ class ComparisonSet:
     gaps: tuple[str, ...] = ()
     prompts: int = 40  # of each part
     seeds: int = 2
+    curve_prompts: int = 10  # of each part, where a curve is drawn and no claim decided
     steps: tuple[int, ...] = (5, 10, 20, 40)  # of samplers, for quality against sampling time
+    fast: bool = False  # drawn in bfloat16
 
     def method(self, name: str) -> Method:
         """A method by its name."""
@@ -194,5 +196,4 @@ def chosen(name: str, wanted: Sequence[str] = (), data: str | None = None) -> Co
             )
     kept = SETS[name]
     gaps = () if wanted else kept.gaps
-    return ComparisonSet(kept.name, data or kept.data, tuple(methods), tuple(claims), gaps, kept.prompts, kept.seeds,
-                         kept.steps)  # fmt: skip
+    return replace(kept, data=data or kept.data, methods=tuple(methods), claims=tuple(claims), gaps=gaps)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +64,7 @@ class Yardstick:
     real: Mapping[Split, Pictures]
     instruments: Instruments
     left_out: tuple[str, ...]
+    fast: bool = False  # drawn in bfloat16
 
     @cached_property
     def reference(self) -> Pictures:
@@ -87,9 +88,22 @@ class Yardstick:
         size = self.subject.size
         return Pictures(torch.zeros(len(self.asked) * self.seeds, 4, size, size), *columns)  # type: ignore[arg-type]
 
+    def of_few(self, count: int) -> Yardstick:
+        """The same with only the first prompts of each part."""
+        rows = [
+            row
+            for part in dict.fromkeys(self.asked.parts)
+            for row in [place for place, each in enumerate(self.asked.parts) if each == part][:count]
+        ]
+        columns = (
+            tuple(column[row] for row in rows)
+            for column in (self.asked.prompts, self.asked.concepts, self.asked.parts, self.asked.styles)
+        )
+        return replace(self, asked=Asked(*columns, self.asked.missing))  # type: ignore[arg-type]
+
     def question(self, more: Mapping[str, Any]) -> str:
         """A hash of all that a drawing depends on."""
-        about = [asdict(self.asked), self.seeds, self.subject.size, more]
+        about = [asdict(self.asked), self.seeds, self.subject.size, more, *(["fast"] if self.fast else [])]
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     def measures(self) -> list[str]:

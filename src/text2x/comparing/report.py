@@ -76,7 +76,8 @@ def lines_of(comparison: Comparison, verdicts: list[Verdict], command: str, note
     counts = ", ".join(f"{sum(each == part for each in asked.parts)} of {part}" for part in dict.fromkeys(asked.parts))
     yield f"# Comparison of methods on {chosen.data}, {comparison.budget} each\n"
     yield f"```console\n$ {command}\n```\n"
-    yield f"Prompts: {counts}; {chosen.seeds} seeds each, the same for every method.\n"
+    drawn = "; drawn in bfloat16" if chosen.fast else ""
+    yield f"Prompts: {counts}; {chosen.seeds} seeds each, the same for every method{drawn}.\n"
     yield INTRODUCTION
     yield "## Verdicts\n"
     yield "| claim | decided by | difference | verdict | confirmed if |\n|---|---|---|---|---|"
@@ -88,6 +89,7 @@ def lines_of(comparison: Comparison, verdicts: list[Verdict], command: str, note
     yield "## At the end of training\n"
     yield from _table(comparison)
     yield "## On the way\n"
+    yield f"With fewer prompts but in the last row of each budget: {chosen.curve_prompts} of each part.\n"
     yield from _way(comparison)
     for name, what in ((TRAINING, "training time"), (SAMPLING, "sampling time")):
         if name in notes:

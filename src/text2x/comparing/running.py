@@ -250,12 +250,14 @@ def _drawn(
     subjects = [subject_of(method.name, generator_at(folder, method, 1.0, device), images) for method in chosen.methods]
     subject = _common(subjects)
     asked = asked_of(images, subject, chosen.prompts)
-    yard = _yardstick(images, subject, asked, chosen.seeds, judge, device)
+    yard = replace(_yardstick(images, subject, asked, chosen.seeds, judge, device), fast=chosen.fast)
+    curves = yard.of_few(chosen.curve_prompts)
     drawings = []
     for number, (method, fraction, steps) in enumerate(jobs):
         if tell is not None:
             tell(f"drawings ({method.name})", number, len(jobs))
-        drawings.append(_drawing(folder, method, fraction, steps, yard, device, make))
+        own = yard if (fraction, steps) == (FRACTIONS[-1], None) else curves
+        drawings.append(_drawing(folder, method, fraction, steps, own, device, make))
     plans = {}
     for each in dict.fromkeys(each for method in chosen.methods for each in trainings_of(method)):
         point = read_json(point_folder(folder, each, 1.0) / "point.json")
@@ -305,7 +307,7 @@ def _drawing(
         if not make:
             raise InputError(f"{place} was drawn for another question, or is missing; run it without --render first")
         subject = replace(yard.subject, name=method.name, generator=generator_at(folder, method, fraction, device))
-        made = drawn(subject, yard.asked, yard.seeds, subject.size, options=options)
+        made = drawn(subject, yard.asked, yard.seeds, subject.size, yard.fast, options)
         levels = ((made.pictures.images + 1) * 127.5).round().to(torch.uint8)
         save_tensors(place / PICTURES, {"images": levels})
         about = {"question": question, "seconds": made.seconds, "settings": dict(made.settings)}
