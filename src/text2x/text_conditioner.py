@@ -52,6 +52,7 @@ class HubTextConfig:
     augmentations: int = 0
     context: bool = True
     vector: bool = True  # CLIP: its pooled output; T5: the mean over tokens; both scaled to unit variance
+    padded: bool = False  # filled up to max_tokens with the tokenizer's padding, which attention sees: Stable Diffusion
     revision: str | None = None
     download: bool = False  # True permits fetching the named repository
 
@@ -231,6 +232,7 @@ class HubText:
             raise InputError(f"max_tokens is {config.max_tokens}; {config.repository!r} takes 4 to {positions}")
         self.width = int(self._model.config.hidden_size)
         self._max_tokens, self._device = config.max_tokens, device
+        self._padding = "max_length" if config.padded else False
 
     def truncated(self, prompt: str) -> str | None:
         """The end of the prompt beyond max_tokens, or None."""
@@ -242,7 +244,8 @@ class HubText:
         """Token states and pooled vector of each prompt."""
         encoded = []
         for prompt in prompts:
-            ids = self._tokenizer(prompt, truncation=True, max_length=self._max_tokens, return_tensors="pt").input_ids
+            options = {"truncation": True, "max_length": self._max_tokens, "padding": self._padding}
+            ids = self._tokenizer(prompt, **options, return_tensors="pt").input_ids
             output = self._model(input_ids=ids.to(self._device))
             states = output.last_hidden_state[0].float().cpu()  # [L, D]
             pooled = getattr(output, "pooler_output", None)

@@ -12,7 +12,7 @@ import typer
 from text2x.cli.options import Json, model_names, models_folder
 from text2x.cli.terminal import megabytes
 from text2x.errors import InputError
-from text2x.library import ModelInfo, info, read_recipe, without_front_matter
+from text2x.library import ModelInfo, info, read_recipe, user_folder, without_front_matter
 from text2x.library import models as all_models
 
 GUIDES = ("classifier", "clip", "auto")
@@ -100,6 +100,39 @@ def pack(
         typer.echo(f"{output}  {len(model.stages)} stages, {megabytes(size)}; use it with --model {output}")
     else:
         typer.echo(f"{output}  {', '.join(each.recipe.kind for each in model.guides)}, {megabytes(size)}")
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A diffusers pipeline, or one of its networks.")],
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Its name; otherwise the folder's.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Its folder; otherwise among your own models.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "unknown",
+    packing: Annotated[str, typer.Option(help="How weights are kept: float32, float16 or int8.")] = "float32",
+) -> None:
+    """Read a published Stable Diffusion, or one published network, into a folder of ours; only safetensors are read."""
+    if name is not None and (not name.strip(". ") or any(sign in name for sign in "/\\")):
+        raise InputError(f"cannot take the name {name!r}; a name has no slash, a folder is given by --output")
+    from text2x.published.importing import import_folder
+    from text2x.shipping import packed_as
+
+    if output is None:
+        output = (models_folder() or user_folder()) / (name or folder.resolve().name)
+    elif name is not None:
+        output = output / name
+    if (output / "recipe.json").exists() or (output / "network.json").exists():
+        raise InputError(f"{output} holds a model already; give another --name or --output, or delete it")
+    made = import_folder(folder, output, licence, packed_as(packing))
+    use = {
+        "model": f"use it with --model {output}",
+        "autoencoder": f"train on its latents with: text2x train ldm --set codec={output}",
+        "network": "read it in Python with text2x.published.importing.read_network",
+    }[made.kind]
+    typer.echo(f"{output}  {made.what}, {made.parameters:,} parameters; {use}")
+    for part in made.left_out:
+        typer.echo(f"left out: {part}, which text2x has not", err=True)
 
 
 def _guides(given: Sequence[str]) -> dict[str, str]:

@@ -21,11 +21,11 @@ from text2x.nn.attention import Attention, TextAttention
 from text2x.nn.blocks import zeroed
 from text2x.nn.embeddings import TimeEmbedding, in_fours
 from text2x.nn.patches import from_patches, to_patches
-from text2x.nn.rotary import angles, positions, rotation, sines
+from text2x.nn.rotary import angles, axis_sines, positions, rotation, sines
 from text2x.nn.transformer import EPSILON, FeedForward, FeedForwardKind, TransformerBlock, modulate
 
 Modulation = Literal["adaln_zero", "none"]
-Positions = Literal["rope", "sines"]
+Positions = Literal["rope", "sines", "axis_sines"]
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,14 @@ class DiTConfig:
     feed_forward: FeedForwardKind = "swiglu"
     mlp_ratio: float = 4.0
     modulation: Modulation = "adaln_zero"  # "none": time and vector are tokens in front of the patches
-    positions: Positions = "rope"  # "sines": added to the patches once
+    positions: Positions = "rope"  # "sines", and "axis_sines" in the published order: added to the patches once
     qk_norm: bool = True
     text_attention: TextAttention = "joint"
     context_width: int = 0  # D of the text tokens; 0: no token context
     vector_width: int = 0  # V added to the time embedding; 0: no vector
+    linear_vector: bool = False  # projected by one layer: a table of classes for a one-hot vector
+    num_steps: int = 0  # N of a published network, which is told its step t N - 1; 0: told 1000 t
+    last_frequency: bool = False  # the frequencies of time end at 1 / 10000 (as diffusers has it)
     dropout: float = 0.0
 
     @property
@@ -72,7 +75,13 @@ class DiT(nn.Module):
             raise InputError(f"dims is {config.dims}; a DiT has 1, 2 or 3")
         self.config = config
         values = math.prod(config.patches)  # of a patch, in each channel
-        self.embedding = TimeEmbedding(config.width, config.vector_width)
+        self.embedding = TimeEmbedding(
+            config.width,
+            config.vector_width,
+            num_steps=config.num_steps,
+            linear=config.linear_vector,
+            last_included=config.last_frequency,
+        )
         self.context_norm = nn.LayerNorm(config.context_width) if config.text != "none" else None
         self.patch_in = _patch_embedding((config.in_channels + config.extra_channels) * values, config)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.depth))
@@ -97,12 +106,13 @@ class DiT(nn.Module):
         sizes = x.shape[2:]
         hidden = self.patch_in(to_patches(self._with_channels(x, prepared.channels), self.config.patches))  # [B, S, D]
         in_front = self._tokens_in_front(t, prepared.vector)
-        angle = self._angles(sizes, x.device)
+        points = self._points(sizes, x.device)
         rotate = None
-        if self.config.positions == "sines":
-            hidden = hidden + sines(angle).to(hidden.dtype)
-        else:
+        if self.config.positions == "rope":
+            angle = angles(points, self.config.width // self.config.num_heads)
             rotate = rotation(F.pad(angle, (0, 0, len(in_front), 0)))  # tokens in front are not turned
+        else:
+            hidden = hidden + self._sines(points).to(hidden.dtype)
         hidden = torch.cat([*in_front, hidden], dim=1) if in_front else hidden  # [B, K + S, D]
 
         embedding = None if self.modulation is None else F.silu(self.embedding(t, prepared.vector))  # [B, E]
@@ -119,12 +129,15 @@ class DiT(nn.Module):
         time = self.embedding(t, None)
         return [time[:, None]] if vector is None else [time[:, None], vector[:, None]]
 
-    def _angles(self, sizes: Sequence[int], device: torch.device) -> Tensor:
-        """[S, d / 2] for rope, [S, D / 2] for sines."""
-        config = self.config
-        counts = [size // patch for size, patch in zip(sizes, config.patches, strict=True)]
-        width = config.width if config.positions == "sines" else config.width // config.num_heads
-        return angles(positions(counts, device), width)
+    def _points(self, sizes: Sequence[int], device: torch.device) -> Tensor:
+        """Coordinates of the patches, [S, axes]."""
+        counts = [size // patch for size, patch in zip(sizes, self.config.patches, strict=True)]
+        return positions(counts, device)
+
+    def _sines(self, points: Tensor) -> Tensor:
+        """[S, axes] -> [S, D]."""
+        width = self.config.width
+        return axis_sines(points, width) if self.config.positions == "axis_sines" else sines(angles(points, width))
 
     def _normalized(self, hidden: Tensor, embedding: Tensor | None) -> Tensor:
         if self.modulation is None or embedding is None:

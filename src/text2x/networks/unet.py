@@ -6,7 +6,7 @@ Shapes: B batch, C channels, * = T, H W or T H W, L text tokens, D text width, V
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,8 @@ from text2x.conditioning import Conditioning, Prepared
 from text2x.errors import InputError
 from text2x.nn.attention import TextAttention
 from text2x.nn.blocks import AttentionBlock, ResidualBlock, conv3, num_groups, zeroed
-from text2x.nn.embeddings import TimeEmbedding
+from text2x.nn.embeddings import TimeEmbedding, in_fours
+from text2x.nn.pooling import AttentionPooling
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class UNetConfig:
     qk_norm: bool = True
     patch: int = 1  # pixels of patch x patch become channels first (dims 2 only)
     dropout: float = 0.0
+    image_embedding: int = 0  # so many last numbers of the vector are one, and are made context tokens too (DALL-E 2)
+    image_tokens: int = 4
+    pooled_context: bool = False  # the tokens pooled by attention are added to the time embedding (Imagen)
+    frequencies: int = 256  # of the time embedding; published networks have `width`
+    num_steps: int = 0  # N of a published network, which is told its step t N - 1; 0: told 1000 t
+    linear_vector: bool = False  # projected by one layer, not two (GLIDE)
+    context_norm: bool = True  # False: of tokens that come normed (GLIDE)
+    padding_seen: bool = False  # attention sees padded tokens too, whose states say that they are that (GLIDE)
 
     @property
     def text(self) -> TextAttention:
@@ -65,8 +74,15 @@ class UNet(nn.Module):
         embedding_width = 4 * config.width
         channels = [config.width * multiplier for multiplier in config.multipliers]
         patched = config.patch**config.dims
-        self.embedding = TimeEmbedding(embedding_width, config.vector_width)
-        self.context_norm = nn.LayerNorm(config.context_width) if config.text != "none" else None
+        self.embedding = TimeEmbedding(
+            embedding_width, config.vector_width, config.frequencies, config.num_steps, config.linear_vector
+        )
+        pools = config.pooled_context and config.text != "none"
+        self.pooling = AttentionPooling(config.context_width, embedding_width) if pools else None
+        normed = config.context_norm and config.text != "none"
+        self.context_norm = nn.LayerNorm(config.context_width) if normed else None
+        more_tokens = config.image_tokens * config.context_width
+        self.image_tokens = nn.Linear(config.image_embedding, more_tokens) if config.image_embedding else None
         self.conv_in = conv3(config.dims, (config.in_channels + config.extra_channels) * patched, channels[0])
 
         skips = [channels[0]]
@@ -131,13 +147,29 @@ class UNet(nn.Module):
 
     def prepare(self, conditioning: Conditioning) -> Prepared:
         """Project the vector and the text keys and values once: they do not change from step to step."""
+        conditioning = self._with_image_tokens(conditioning)
         keys_values = ()
-        if self.context_norm is not None and conditioning.context is not None:
-            context = self.context_norm(conditioning.context)
+        if self.config.text != "none" and conditioning.context is not None:
+            context = conditioning.context if self.context_norm is None else self.context_norm(conditioning.context)
             pairs = (block.text_keys_values(context) for block in self.attention_blocks())
             keys_values = tuple(pair for pair in pairs if pair is not None)
         vector = self.embedding.project(conditioning.vector)
-        return Prepared(vector, keys_values, conditioning.context_mask, conditioning.channels)
+        if self.pooling is not None and conditioning.context is not None:
+            pooled = self.pooling(conditioning.context, conditioning.context_mask)
+            vector = pooled if vector is None else vector + pooled
+        mask = None if self.config.padding_seen else conditioning.context_mask
+        return Prepared(vector, keys_values, mask, conditioning.channels)
+
+    def _with_image_tokens(self, conditioning: Conditioning) -> Conditioning:
+        """Tokens of the image embedding in front of those of the text (Ramesh et al. 2022, Sec. 2.1)."""
+        context, vector = conditioning.context, conditioning.vector
+        if self.image_tokens is None or context is None or vector is None:
+            return conditioning
+        made = in_fours(self.image_tokens, vector[:, -self.config.image_embedding :])
+        tokens = made.unflatten(1, (self.config.image_tokens, -1)).to(context.dtype)  # [B, N, D]
+        mask = conditioning.context_mask
+        mask = None if mask is None else torch.cat([mask.new_ones(tokens.shape[:2]), mask], dim=1)
+        return replace(conditioning, context=torch.cat([tokens, context], dim=1), context_mask=mask)
 
     def forward(self, x: Tensor, t: Tensor, conditioning: Conditioning | Prepared) -> Tensor:
         """[B, C, *], [B] -> [B, out_channels, *]."""
@@ -192,5 +224,10 @@ class UNet(nn.Module):
 def _check(config: UNetConfig) -> None:
     if config.dims not in (1, 2, 3):
         raise InputError(f"dims is {config.dims}; a UNet has 1, 2 or 3")
+    if config.image_embedding and (config.text == "none" or config.image_embedding > config.vector_width):
+        raise InputError(
+            f"image_embedding is {config.image_embedding}: the network then needs text tokens (context_width), and a "
+            f"vector_width of at least that, not {config.vector_width}"
+        )
     if config.patch != 1 and config.dims != 2:
         raise InputError(f"patch is {config.patch} with dims {config.dims}; patches are for 2 dimensions only")

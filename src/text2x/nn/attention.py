@@ -34,14 +34,15 @@ class Attention(nn.Module):
         text: TextAttention = "none",
         context_width: int = 0,
         qk_norm: bool = True,
+        bias: bool = True,  # of queries, keys and values
     ) -> None:
         super().__init__()
         if width % num_heads:
             raise InputError(f"width {width} is not a multiple of the number of heads, {num_heads}")
         self.num_heads, self.text = num_heads, text
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width) if text != "cross" else None
-        self.text_key_value = nn.Linear(context_width, 2 * width) if text != "none" else None
+        self.query = nn.Linear(width, width, bias)
+        self.key_value = nn.Linear(width, 2 * width, bias) if text != "cross" else None
+        self.text_key_value = nn.Linear(context_width, 2 * width, bias) if text != "none" else None
         self.query_scale = nn.Parameter(torch.ones(width // num_heads)) if qk_norm else None
         self.key_scale = nn.Parameter(torch.ones(width // num_heads)) if qk_norm else None
         self.out = nn.Linear(width, width)

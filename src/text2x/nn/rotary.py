@@ -48,3 +48,14 @@ def rotation(angle: Tensor) -> Rotate:
 def sines(angle: Tensor) -> Tensor:
     """Fixed absolute embedding from the same angles: [S, D / 2] -> [S, D] (Vaswani et al. 2017, in as many axes)."""
     return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def axis_sines(points: Tensor, width: int, largest_period: float = 10_000.0) -> Tensor:
+    """Fixed absolute embedding, sines and cosines of one axis together, the last axis first (Peebles and Xie 2023).
+
+    [S, axes] coordinates -> [S, width], a multiple of 2 axes.
+    """
+    turned = width // (2 * points.shape[1])  # frequencies of each axis
+    steps = torch.arange(turned, device=points.device, dtype=torch.float32) / turned
+    each = points.float().flip(1)[:, :, None] * largest_period**-steps  # [S, axes, turned]
+    return torch.cat([each.sin(), each.cos()], dim=2).flatten(1)
