@@ -169,10 +169,16 @@ def test_a_run_folder_is_a_model(tmp_path):
     assert made.generate(ImageRequest("a dog", seed=1))[0].media.width == 16
 
 
-def test_an_upsampler_alone_is_no_generator(tmp_path):
+def test_an_upsampler_alone_makes_nothing_from_words(tmp_path):
     model = write_model(tmp_path / "up", (upsampler_recipe(),), size=32)
     with pytest.raises(InputError, match="reads a prompt"):
-        build_generator(to_dict(model), tmp_path / "up")
+        build_generator(to_dict(model), tmp_path / "up").generate(ImageRequest("a dog", seed=1))
+
+
+def test_a_stage_behind_the_base_must_be_an_upsampler(tmp_path):
+    model = write_model(tmp_path / "two", (base_recipe(), replace(base_recipe(), name="other")), size=16)
+    with pytest.raises(InputError, match="'other' is no upsampler"):
+        build_generator(to_dict(model), tmp_path / "two")
 
 
 def test_the_seed_of_a_stage_is_its_own():

@@ -94,7 +94,7 @@ def test_what_cannot_be_shipped_is_said(runs, tmp_path):
 def test_a_run_with_an_upsampler_only_is_refused_when_it_is_asked_for_a_picture(runs, tmp_path):
     ship([Part(runs[1])], ABOUT, tmp_path / "model")
     with pytest.raises(InputError, match="reads a prompt"):
-        load(str(tmp_path / "model"))
+        load(str(tmp_path / "model")).generate(ImageRequest("a dog", seed=1))
 
 
 def test_the_loaded_model_is_a_diffusion_generator(runs, tmp_path):

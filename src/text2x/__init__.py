@@ -10,10 +10,12 @@ from text2x.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from text2x.edits import Inpainting, Outpainting, Variation
+    from text2x.audio import Audio
+    from text2x.edits import Blending, Inpainting, Outpainting, Shifting, Upscaling, Variation
     from text2x.library import info, load, models
     from text2x.media import Image, contact_sheet
     from text2x.requests import Generator, ImageRequest, Result
+    from text2x.speech_requests import SpeechRequest
 
 try:
     __version__ = metadata.version("text2x")
@@ -22,18 +24,25 @@ except metadata.PackageNotFoundError:  # run from a source tree that is not inst
 
 __all__ = [
     "Generator", "Image", "ImageRequest", "InputError", "Inpainting", "Outpainting", "Result", "Variation",
-    "contact_sheet", "image", "info", "inpaint", "load", "models", "outpaint", "vary",
+    "Blending", "Shifting", "Upscaling", "blend", "contact_sheet", "image", "info", "inpaint", "load", "models",
+    "outpaint", "shift", "upscale", "vary", "Audio", "SpeechRequest", "speech",
 ]  # fmt: skip
 
 _PLACES = {
+    "Audio": "audio",
     "load": "library", "models": "library", "info": "library", "Image": "media", "contact_sheet": "media",
-    "Inpainting": "edits", "Outpainting": "edits", "Variation": "edits",
-    "ImageRequest": "requests", "Result": "requests", "Generator": "requests",
+    "Blending": "edits", "Inpainting": "edits", "Outpainting": "edits", "Shifting": "edits", "Upscaling": "edits",
+    "Variation": "edits",
+    "SpeechRequest": "speech_requests", "ImageRequest": "requests", "Result": "requests", "Generator": "requests",
 }  # fmt: skip
 
 
-def image(prompt: str, model: str | Path = "emoji", device: str = "auto", **fields: Any) -> Image:
+def image(
+    prompt: str, model: str | Path = "emoji", device: str = "auto", upsampler: str | Path | None = None, **fields: Any
+) -> Image:
     """The picture for a prompt, which shows itself in a notebook; `fields` are those of ImageRequest.
+
+    `upsampler` is another model or a training run whose upsamplers take the place of the model's own.
 
     The model stays loaded for the next call. Of several pictures the first is given: `load(...).generate(...)` gives
     them all, with seeds and warnings; here a warning is a Python warning.
@@ -44,7 +53,7 @@ def image(prompt: str, model: str | Path = "emoji", device: str = "auto", **fiel
     from text2x.requests import ImageRequest
 
     request = ImageRequest.from_dict({"prompt": prompt, **fields})
-    result = load_once(model, device).generate(request)[0]
+    result = load_once(model, device, upsampler=upsampler).generate(request)[0]
     for warning in result.warnings:
         warnings.warn(warning, stacklevel=_caller())
     return result.media
@@ -67,6 +76,51 @@ def outpaint(picture: Image | str | Path, prompt: str = "", **fields: Any) -> Im
 def vary(picture: Image | str | Path, prompt: str = "", **fields: Any) -> Image:
     """The picture made anew from itself; `fields` are strength and those of ImageRequest, model and device."""
     return _edited("Variation", prompt, fields, image=picture)
+
+
+def upscale(picture: Image | str | Path, prompt: str = "", **fields: Any) -> Image:
+    """The picture made larger; `fields` are to="256x256" or by=4, and those of `image`."""
+    return _edited("Upscaling", prompt, fields, image=picture)
+
+
+def blend(
+    picture: Image | str | Path, other: Image | str | Path, at: float = 0.5, prompt: str = "", **fields: Any
+) -> Image:
+    """A picture between two, by a model with a CLIP; `fields` are those of `image`, above all model."""
+    _check_sees(fields)
+    return _edited("Blending", prompt, fields, image=picture, other=other, at=at)
+
+
+def shift(picture: Image | str | Path, before: str, after: str, prompt: str = "", **fields: Any) -> Image:
+    """The picture changed by what tells the second text from the first; `fields` are by and those of `image`."""
+    _check_sees(fields)
+    return _edited("Shifting", prompt, fields, image=picture, before=before, after=after)
+
+
+def _check_sees(fields: dict[str, Any]) -> None:
+    from text2x.library import check_sees
+
+    check_sees(fields.get("model", "emoji"))
+
+
+def speech(
+    text: str, model: str | Path | None = None, device: str = "auto", **fields: Any
+) -> Audio:
+    """A text said aloud, which plays itself in a notebook; `fields` are those of SpeechRequest.
+
+    Without a model voice-en is taken, or voice-indic if the text is written so. `load(...).generate` gives the times of
+    words as well; here a warning is a Python warning.
+    """
+    import warnings
+
+    from text2x.library import load_once, voice_for
+    from text2x.speech_requests import SpeechRequest
+
+    request: Any = SpeechRequest.from_dict({"text": text, **fields})
+    result = load_once(model or voice_for(text, request.language), device).generate(request)[0]
+    for warning in result.warnings:
+        warnings.warn(warning, stacklevel=_caller())
+    return result.media
 
 
 def _edited(kind: str, prompt: str, fields: dict[str, Any], **pictures: Any) -> Image:

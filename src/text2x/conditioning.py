@@ -38,6 +38,12 @@ class Conditioning:
         values = (getattr(self, field.name) for field in fields(self))
         return Conditioning(*(None if value is None else value[index] for value in values))
 
+    def with_vector(self, more: Tensor) -> Conditioning:
+        """The same condition with more numbers [B, M] at the end of the vector."""
+        if self.vector is None:
+            return replace(self, vector=more)
+        return replace(self, vector=torch.cat([self.vector, more.to(self.vector)], dim=1))
+
     def with_channels(self, channels: Tensor | None) -> Conditioning:
         """The same condition with other channels beside x_t."""
         return replace(self, channels=channels)

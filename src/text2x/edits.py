@@ -1,4 +1,4 @@
-"""Edits of a picture that a request may ask for: paint into it, around it, or vary it. Loads no torch.
+"""Edits of a picture that a request may ask for: paint into it, around it, vary or enlarge it. Loads no torch.
 
 Plain values, checked when they are made; editing reads masks and plans windows, painting.py does the work. The
 fields carry help, flags and ranges as those of a request do, and the command line is built from them.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from text2x.errors import InputError
-from text2x.request_fields import check_choice, check_number, request_field, shortened
+from text2x.request_fields import check_choice, check_number, check_prompt, request_field, shortened
 
 METHODS = ("channels", "keep", "repaint", "langevin", "differential")
 POLARITIES = ("white", "black", "transparent")
@@ -109,7 +109,99 @@ class Variation:
             raise InputError("strength is 0, which would give the picture back; it must be above 0 and at most 1")
 
 
-Edit = Inpainting | Outpainting | Variation
+@dataclass(frozen=True)
+class Upscaling:
+    """Make a picture larger, in its own proportions: to a size, or by a factor."""
+
+    image: Any = request_field(help="The picture: a PNG, JPEG or WebP file.", flags=("IMAGE",))
+    to: str | None = request_field(
+        None, help="Its new size as 256x256, or its longer side alone as 256.", flags=("--to",)
+    )
+    by: float | None = request_field(
+        None, help="Its new size as a factor of the old one.", flags=("--by",), minimum=1, maximum=16
+    )
+
+    def __post_init__(self) -> None:
+        check_number(self, "by", whole=False)
+        if (self.to is None) == (self.by is None):
+            both = "not both" if self.to is not None else "one of them"
+            raise InputError(f"give the new size: to, as 256x256, or by, as 4; {both}")
+        if self.by == 1:
+            raise InputError("by is 1, which would give the picture back; it must be above 1 and at most 16")
+        if self.to is not None:
+            self._read()
+
+    def _read(self) -> tuple[int, int | None]:
+        """Width and height of `to`, or the longer side and None."""
+        found = re.fullmatch(r"\s*(\d{1,6})\s*(?:[xX×]\s*(\d{1,6})\s*)?", str(self.to))
+        sides = [int(each) for each in found.groups() if each is not None] if found is not None else []
+        if not sides or not all(1 <= side <= LARGEST_SIDE for side in sides):
+            raise InputError(
+                f"to is {shortened(str(self.to))!r}; it must be a width and a height, as 256x256, or a longer side, as "
+                f"256, of at most {LARGEST_SIDE} pixels"
+            )
+        return sides[0], sides[1] if len(sides) > 1 else None
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """The new width and height of a picture; InputError for other proportions and for sizes that are no larger."""
+        if self.by is not None:
+            wanted = round(width * self.by), round(height * self.by)
+        else:
+            first, second = self._read()
+            longer = max(width, height)
+            wanted = (first, second) if second is not None else tuple(
+                max(1, round(side * first / longer)) for side in (width, height)
+            )  # fmt: skip
+        fits = wanted[0], max(1, round(height * wanted[0] / width))
+        if abs(wanted[1] - fits[1]) > 1 and abs(wanted[0] - round(width * wanted[1] / height)) > 1:
+            raise InputError(
+                f"to is {self.to}, but the picture has {width} x {height} pixels; in its proportions that is "
+                f"{fits[0]}x{fits[1]}"
+            )
+        if wanted[0] < width or wanted[1] < height or wanted == (width, height):
+            raise InputError(
+                f"the new size is {wanted[0]} x {wanted[1]} pixels, but the picture has {width} x {height} already; "
+                "give a larger one"
+            )
+        if max(wanted) > LARGEST_SIDE:
+            raise InputError(
+                f"the new size is {wanted[0]} x {wanted[1]} pixels; a side has at most {LARGEST_SIDE}: give less"
+            )
+        return wanted[0], wanted[1]
+
+
+@dataclass(frozen=True)
+class Blending:
+    """A picture between two, by a model with a CLIP: 0 is the first, 1 the other; it has the first one's size."""
+
+    image: Any = request_field(help="The picture: a PNG, JPEG or WebP file.", flags=("IMAGE",))
+    other: Any = request_field(help="The other picture.", flags=("OTHER",))
+    at: float = request_field(
+        0.5, help="Where between the two; 0 is the first picture, 1 the other.", flags=("--at",), minimum=0, maximum=1
+    )
+
+    def __post_init__(self) -> None:
+        check_number(self, "at", whole=False)
+
+
+@dataclass(frozen=True)
+class Shifting:
+    """A picture changed by the difference of two texts, by a model with a CLIP: "the same, but made of gold"."""
+
+    image: Any = request_field(help="The picture: a PNG, JPEG or WebP file.", flags=("IMAGE",))
+    after: str = request_field(help="What it should show instead.", flags=("--to",))
+    before: str = request_field("", help="What the picture shows now; nothing said is no words.", flags=("--from",))
+    by: float = request_field(
+        0.3, help="How far to go, as a share of the way to the words.", flags=("--by",), minimum=0, maximum=0.5
+    )
+
+    def __post_init__(self) -> None:
+        check_number(self, "by", whole=False)
+        check_prompt(self, "after", allow_empty=False)
+        check_prompt(self, "before", allow_empty=True)
+
+
+Edit = Inpainting | Outpainting | Variation | Upscaling | Blending | Shifting
 
 
 def described(edit: Edit | None) -> dict[str, Any]:
@@ -117,10 +209,11 @@ def described(edit: Edit | None) -> dict[str, Any]:
     if edit is None:
         return {}
     values = {each.name: getattr(edit, each.name) for each in dataclasses.fields(edit)}
-    for name in ("image", "mask"):
+    for name in ("image", "mask", "other"):
         if name in values:
             values[name] = _named(values[name])
-    kept = {name: value for name, value in values.items() if value not in (None, 0)}
+    defaults = {each.name: each.default for each in dataclasses.fields(edit)}
+    kept = {name: value for name, value in values.items() if value not in (None, 0) or defaults[name] not in (None, 0)}
     return {"edit": type(edit).__name__.lower(), **kept}
 
 

@@ -20,7 +20,8 @@ from text2x.diffusion.variance import LastVariance
 from text2x.errors import InputError
 from text2x.guidance_terms import FORMS, GuidanceTerm
 from text2x.guides import ClassifierGuide, CLIPGuide
-from text2x.recipe import Recipe
+from text2x.objectives import beside
+from text2x.recipe import Recipe, image_embedding_width
 from text2x.sampling import CHANNELS, Region, TrainedStage
 
 LED = ("auto", "classifier", "clip")  # forms that need another network
@@ -53,6 +54,7 @@ class Asked:
     style: str | None
     further: tuple[tuple[str, float], ...]  # prompts and weights
     terms: tuple[GuidanceTerm, ...]
+    images: tuple[torch.Tensor, ...] = ()  # embeddings [B, D] for the prompt, the null and each further prompt
 
     def needs(self, form: str) -> bool:
         """Whether a form of guidance is asked for at a scale that does something."""
@@ -69,13 +71,23 @@ class Led:
 
 
 def led(
-    stage: TrainedStage, asked: Asked, leaders: Leaders, model: str, count: int, known: Region | None, sampler: str
+    stage: TrainedStage,
+    asked: Asked,
+    leaders: Leaders,
+    model: str,
+    count: int,
+    known: Region | None,
+    sampler: str,
+    low: Conditioning | None = None,
 ) -> Led:
-    """The stage's denoise for `count` items of one request, led as it asks; call it outside of inference mode."""
+    """The stage's denoise for `count` items of one request, led as it asks; call it outside of inference mode.
+
+    `low` is what an upsampler is told beside words: its channels, those of a known region too, and its noise level.
+    """
     device = next(stage.denoiser.network.parameters()).device  # type: ignore[attr-defined]
     gradients, chosen = _gradients(stage.recipe, asked, leaders, model)
     with torch.inference_mode():
-        rows = _rows(stage, asked, count, known, device)
+        rows = _rows(stage, asked, count, known, device, low)
     network = stage.recipe.network
     variance = LastVariance() if network.out_channels == 2 * network.in_channels else None
     options: dict[str, Any] = {}
@@ -98,7 +110,8 @@ def led(
         joined = _prepared(stage, concatenate(rows), variance)
     weights = (1.0, *(weight for _, weight in asked.further)) if joined is not None else (1.0,)
     sources = Sources(alone, joined, weights, bad, gradients)
-    return Led(compose(sources, terms, stage.recipe.schedule), tuple(options.items()), chosen)
+    pixels = stage.recipe.codec is None
+    return Led(compose(sources, terms, stage.recipe.schedule, pixels), tuple(options.items()), chosen)
 
 
 def _prepared(stage: TrainedStage, conditioning: Conditioning, variance: LastVariance | None) -> Denoise:
@@ -107,7 +120,12 @@ def _prepared(stage: TrainedStage, conditioning: Conditioning, variance: LastVar
 
 
 def _rows(
-    stage: TrainedStage, asked: Asked, count: int, known: Region | None, device: torch.device
+    stage: TrainedStage,
+    asked: Asked,
+    count: int,
+    known: Region | None,
+    device: torch.device,
+    low: Conditioning | None = None,
 ) -> list[Conditioning]:
     """Conditions of `count` items each: the prompt, the null, then each further prompt; all are told what is known."""
     if stage.text is None:
@@ -118,6 +136,12 @@ def _rows(
         styles = [asked.style, asked.style if asked.negative else None, *(asked.style for _ in asked.further)]
         read = stage.text(prompts, styles)
         conditions = [read[torch.full((count,), place)].to(device) for place in range(len(prompts))]
+    if width := image_embedding_width(stage.recipe):
+        images = asked.images or tuple(torch.zeros(count, width) for _ in conditions)  # zeros: none, as in training
+        told = zip(conditions, images, strict=False)  # a stage that reads no words has one condition, the first
+        conditions = [each.with_vector(image.to(device)) for each, image in told]
+    if low is not None and stage.recipe.low_resolution is not None:
+        return [beside(each, low, stage.recipe.low_resolution) for each in conditions]
     if known is None or known.method != CHANNELS:
         return conditions
     channels = known.channels(count, device)
@@ -130,6 +154,10 @@ def _gradients(
     """The gradients that the request asks for, and which class the classifier's is of."""
     gradients: dict[str, Gradient] = {}
     chosen: dict[str, str] = {}
+    if recipe.codec is not None and (asked.needs("classifier") or asked.needs("clip")):
+        raise InputError(
+            f"guidance classifier and clip look at noised pixels, and {model} works on latents; take cfg, apg or auto"
+        )
     if asked.needs("classifier"):
         classifier: ClassifierGuide = leaders.get("classifier", model)
         name, _ = classifier.choose(asked.prompt)

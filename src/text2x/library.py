@@ -12,11 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from text2x.errors import InputError
 from text2x.files import check_tensors, file_hash, read_json
 from text2x.requests import Generator, shortened, unknown
+
+if TYPE_CHECKING:
+    from text2x.speech_generator import SpeechGenerator
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class ModelInfo:
     recipe: Mapping[str, Any]
     card: str  # README.md
     problem: str | None = None  # why it cannot be loaded
-    kind: str = "image"  # what it makes, or "guides" or "judge"
+    kind: str = "image"  # what it makes, or "guides", "judge" or "codec"
 
 
 def user_folder() -> Path:
@@ -75,25 +78,96 @@ def info(name: str | Path, folder: Path | None = None) -> ModelInfo:
     raise InputError(f"{error}; a folder is named with a slash, as ./{shortened(text)}")
 
 
-def load(name: str | Path, device: str = "auto", folder: Path | None = None) -> Generator:
-    """Build the generator of a model by its name or its folder; `device` is auto, cpu, cuda, cuda:1 or mps."""
+def load(
+    name: str | Path,
+    device: str = "auto",
+    folder: Path | None = None,
+    upsamplers: Sequence[str | Path] = (),
+    stages: Mapping[int, str | Path] | None = None,
+) -> Generator:
+    """Build the generator of a model by its name or its folder; `device` is auto, cpu, cuda, cuda:1 or mps.
+
+    `upsamplers` are models or training runs whose upsamplers take the place of the model's own, one after the other;
+    `stages` puts the stage of another model or run in the place of a single one, 0 for the base.
+    """
     found = info(name, folder)
     recipe = read_recipe(found.folder)
     check_makes_media(found.folder, recipe)
     check_weights(found.folder, recipe)
-    from text2x.building import build_generator
-    from text2x.gan_generator import build_gan_generator, is_gan
-
+    if recipe.get("upsampler"):
+        other = sibling(found, str(recipe["upsampler"])).folder
+        check_weights(other, read_recipe(other))
     place = resolve_device(device)
     try:
+        if found.kind == "speech":
+            if upsamplers or stages:
+                raise InputError(f"{found.name} is a voice, which has no stages that could be swapped; leave them out")
+            from text2x.speech_models import build_speech_generator
+
+            return cast(Generator, build_speech_generator(recipe, found.folder, place))
+        from text2x.building import build_generator
+        from text2x.gan_generator import build_gan_generator, is_gan
+
         if is_gan(recipe):
+            if upsamplers or stages:
+                raise InputError(f"{found.name} is a GAN, which has no stages that could be swapped; leave them out")
             return build_gan_generator(recipe, found.folder, place)
-        return build_generator(recipe, found.folder, place, lambda guide: sibling(found, guide).folder)
+        generator = build_generator(recipe, found.folder, place, lambda guide: sibling(found, guide).folder)
+        return _swapped(generator, place, folder, upsamplers, stages or {}) if upsamplers or stages else generator
     except InputError as error:
         where = "" if str(found.folder) in str(error) else f"the model in {found.folder} cannot be built: "
         raise InputError(f"{where}{error}") from error
     except (RuntimeError, KeyError) as error:  # what torch raises for weights of another shape or name
         raise InputError(f"the model in {found.folder} does not fit its recipe: {_first_lines(error)}") from error
+
+
+def load_voice(
+    name: str | Path, device: str = "auto", folder: Path | None = None, vocoder: Path | None = None
+) -> SpeechGenerator:
+    """The generator of a voice by its name or folder; `vocoder` is the folder of another vocoder than its own."""
+    found = info(name, folder)
+    recipe = read_recipe(found.folder)
+    if found.kind != "speech":
+        voices = ", ".join(each.name for each in models(folder) if each.kind == "speech")
+        raise InputError(f"{found.name} is no voice; {f'take --model {voices}' if voices else 'there is none yet'}")
+    if vocoder is None:
+        return cast("SpeechGenerator", load(name, device, folder))
+    check_weights(found.folder, recipe)
+    from text2x.speech_models import build_speech_generator
+
+    return build_speech_generator(recipe, found.folder, resolve_device(device), Path(vocoder))
+
+
+def voice_for(text: str, language: str | None = None, folder: Path | None = None) -> str:
+    """The name of the voice that is usual for a text: voice-en, or voice-indic if most of its letters are Indic.
+
+    Where that one is missing the only voice there is, if there is one.
+    """
+    indic = sum("\u0900" <= each <= "\u0d7f" for each in text)  # Devanagari to Malayalam
+    letters = sum(each.isalpha() for each in text)
+    other = not language.lower().startswith("en") if language else 2 * indic > letters
+    name = "voice-indic" if other else "voice-en"
+    voices = [each.name for each in models(folder) if each.kind == "speech"]
+    return voices[0] if name not in voices and len(voices) == 1 else name
+
+
+def _swapped(
+    generator: Any, device: str, folder: Path | None, upsamplers: Sequence[str | Path], stages: Mapping[int, str | Path]
+) -> Generator:
+    """The generator with stages of other models and runs."""
+    from text2x.building import build_stage, build_upsamplers, swapped
+
+    def found(name: str | Path) -> ModelInfo:
+        other = info(name, folder)
+        check_weights(other.folder, read_recipe(other.folder))
+        return other
+
+    larger = [
+        stage for each in map(found, upsamplers) for stage in build_upsamplers(each.folder, device, origin=each.name)
+    ]
+    others = {place: found(name) for place, name in stages.items()}
+    single = {place: build_stage(each.folder, place, device, each.name) for place, each in others.items()}
+    return swapped(generator, larger if upsamplers else None, single)
 
 
 def check_makes_media(folder: Path, recipe: Mapping[str, Any]) -> None:
@@ -103,28 +177,50 @@ def check_makes_media(folder: Path, recipe: Mapping[str, Any]) -> None:
         raise InputError(
             f"{name} guides other models and makes no pictures itself; give a model, as --model emoji, and --guidance"
         )
+    if kind == "codec":
+        raise InputError(
+            f"{name} is an autoencoder, the codec of models on latents, and makes no pictures from words itself; "
+            f"train one with it: text2x train ldm --set codec={folder}"
+        )
+    if kind == "vocoder":
+        raise InputError(
+            f"{name} is a vocoder, the last part of voices, and makes no sound from words itself; give a voice"
+        )
     if kind == "judge":
         raise InputError(f"{name} judges pictures and makes none itself; give a model, as --model emoji")
 
 
+def check_sees(name: str | Path, folder: Path | None = None) -> None:
+    """Raise InputError for a model that cannot see pictures: blends and shifts need a CLIP; it names those that can."""
+    found = info(name, folder)
+    if found.recipe.get("clip"):
+        return
+    able = [each.name for each in models(folder) if each.recipe.get("clip")]
+    way = f"take one that has: {', '.join(able)}" if able else "train dalle2-clip and dalle2, and pack them together"
+    raise InputError(f"the model {found.name} has no CLIP that sees pictures; {way}")
+
+
 def sibling(found: ModelInfo, name: str) -> ModelInfo:
-    """The folder that a model names as its guides: beside its own, or among the shipped ones."""
+    """A folder that a model names, as its guides: beside its own, or among the shipped ones."""
     for parent in (found.folder.resolve().parent, shipped_folder()):
         if (parent / name / "recipe.json").is_file():
             return _info(parent / name, shipped=parent == shipped_folder())
-    raise InputError(f"{found.name} names {name!r} as its guides, which lies neither beside it nor in the package")
+    raise InputError(f"{found.name} names {name!r} as a part of it, which lies neither beside it nor in the package")
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, device: str, changed: int) -> Generator:
-    return load(folder, device)
+def _loaded(folder: Path, device: str, changed: int, own: Path | None, upsampler: str | Path | None) -> Generator:
+    return load(folder, device, own, () if upsampler is None else (upsampler,))
 
 
-def load_once(name: str | Path, device: str = "auto", folder: Path | None = None) -> Generator:
+def load_once(
+    name: str | Path, device: str = "auto", folder: Path | None = None, upsampler: str | Path | None = None
+) -> Generator:
     """As `load`, but the last generator is kept and given again until its recipe changes."""
     found = info(name, folder)
     recipe = found.folder / "recipe.json"
-    return _loaded(found.folder.resolve(), device, recipe.stat().st_mtime_ns if recipe.is_file() else 0)
+    changed = recipe.stat().st_mtime_ns if recipe.is_file() else 0
+    return _loaded(found.folder.resolve(), device, changed, folder, upsampler)
 
 
 def resolve_device(device: str) -> str:
@@ -152,7 +248,8 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise InputError(f"there is no model folder {folder}")
     if not path.is_file():
-        hint = ", it looks like a diffusers model" if (folder / "model_index.json").is_file() else ""
+        foreign = (folder / "model_index.json").is_file()
+        hint = "; it looks like a diffusers model, which `text2x models import` reads" if foreign else ""
         raise InputError(f"{folder} is no text2x model: recipe.json is missing{hint}")
     recipe = read_json(path)
     if not isinstance(recipe, dict):
@@ -182,7 +279,9 @@ def check_weights(folder: Path, recipe: Mapping[str, Any]) -> None:
 
 
 def _weights_of_run(folder: Path) -> dict[str, Any]:
-    return {f"averages/{path.name}": {} for path in sorted((folder / "averages").glob("*.safetensors"))}
+    averages = {f"averages/{path.name}": {} for path in sorted((folder / "averages").glob("*.safetensors"))}
+    codec = {"codec.safetensors": {}} if averages and (folder / "codec.safetensors").is_file() else {}
+    return {**averages, **codec}
 
 
 def _info(folder: Path, shipped: bool) -> ModelInfo:
@@ -213,8 +312,12 @@ def _kind(recipe: Mapping[str, Any]) -> str:
         guides = [recipe]
     elif recipe.get("type") == "Guides":
         guides = [each.get("recipe") for each in recipe.get("guides") or [] if isinstance(each, Mapping)]
+    elif recipe.get("type") in ("VocoderRecipe", "VocoderModel"):
+        return "vocoder"
+    elif recipe.get("type") in ("AcousticRecipe", "SpeechModel"):
+        return "speech"
     else:
-        return "image"
+        return "codec" if recipe.get("type") == "AutoencoderRecipe" else "image"
     kinds = {each.get("kind") for each in guides if isinstance(each, Mapping)}
     return "judge" if kinds == {"judge"} else "guides"
 

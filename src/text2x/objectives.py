@@ -11,14 +11,29 @@ from torch.nn import functional as F
 
 from text2x.conditioning import Conditioner, Conditioning
 from text2x.data.batches import Batch
+from text2x.degradation import blurred, degraded
 from text2x.diffusion.denoiser import WEIGHTINGS, Denoiser, draw_times
 from text2x.diffusion.schedules import Linear, expand
+from text2x.latents import Latents
 from text2x.masks import known_channels, placed, random_masks, unknown_channels
 from text2x.networks.classifier import Classifier
 from text2x.networks.clip import CLIP
 from text2x.recipe import ClassificationConfig, ContrastiveConfig, DenoisingConfig, LowResolution
 
 SCALES = (2.0, 4.0, 6.0, 9.0, 13.0, 20.0, 30.0, 45.0, 70.0, 100.0)  # of a cosine; up to the largest of a CLIP
+
+
+@dataclass(frozen=True)
+class ToldEmbeddings:
+    """Image embeddings [N, D] of about unit variance, by the index of an item, and how often one is not told."""
+
+    table: Tensor
+    drop: float = 0.0
+
+    def of(self, batch: Batch, rng: torch.Generator) -> Tensor:
+        """Those of a batch, [B, D], zeros for what is dropped."""
+        kept = torch.rand(len(batch.items), generator=rng) >= self.drop
+        return self.table[batch.items] * kept[:, None]
 
 
 class Denoising:
@@ -34,20 +49,27 @@ class Denoising:
         config: DenoisingConfig,
         low_resolution: LowResolution | None = None,
         device: torch.device | str = "cpu",
+        latents: Latents | None = None,
+        embeddings: ToldEmbeddings | None = None,
     ) -> None:
         self.denoiser, self.conditioner, self.config = denoiser, conditioner, config
-        self.low_resolution = low_resolution
+        self.low_resolution, self.latents, self.embeddings = low_resolution, latents, embeddings
         self.device = torch.device(device)
         self.weighting = WEIGHTINGS[config.weighting]
 
     def __call__(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         """The mean loss over the batch at random times."""
-        masks = None
+        given, masks = batch, None
         if float(torch.rand((), generator=rng)) < self.config.mask_probability:
             batch, masks = self._masked(batch, rng)
         conditioning = self.condition(batch, rng, masks)
-        t = draw_times(len(batch.images), rng, self.config.times)
-        return {"loss": self._losses(batch.images, t, rng, conditioning).mean()}
+        x_0 = self._encoded(batch, changed=batch.images is not given.images)
+        t = draw_times(len(x_0), rng, self.config.times)
+        return {"loss": self._losses(x_0, t, rng, conditioning).mean()}
+
+    def _encoded(self, batch: Batch, changed: bool = False) -> Tensor:
+        """What is noised: pixels, or latents; `changed` says that the pictures are not the items' own."""
+        return batch.images if self.latents is None else self.latents.of(batch, changed)
 
     def _masked(self, batch: Batch, rng: torch.Generator) -> tuple[Batch, Tensor]:
         """The batch, its pictures perhaps shrunk and placed on an empty canvas, and masks of what is known of it."""
@@ -64,13 +86,22 @@ class Denoising:
             conditioning = Conditioning()
         else:
             conditioning = self.conditioner(batch.captions, batch.styles, batch.augmentations)
+        if self.embeddings is not None:
+            conditioning = conditioning.with_vector(self.embeddings.of(batch, rng))
+        if self.latents is not None:
+            return conditioning.with_channels(self.latents.told(batch.images, masks))
         known = unknown_channels(batch.images) if masks is None else known_channels(batch.images, masks)
         if self.low_resolution is None:
             return conditioning.with_channels(known)
-        small = shrink(batch.images, self.low_resolution.factor)
+        small = quantized(shrink(batch.images, self.low_resolution.factor), self.low_resolution)
+        if self.low_resolution.blur > 0:
+            small = blurred(small, torch.full((len(small),), self.low_resolution.blur))
+        if self.low_resolution.degradation > 0:
+            small = degraded(small, self.low_resolution.degradation, rng)
         level = torch.rand(len(small), generator=rng) * self.low_resolution.largest_noise
         noise = torch.randn(small.shape, generator=rng)
-        return upsampling_condition(small, level, noise, known, self.low_resolution.factor)
+        told = upsampling_condition(small, level, noise, known, self.low_resolution.factor)
+        return beside(conditioning, told, self.low_resolution)
 
     @torch.no_grad()
     def held_out(self, batches: Iterable[Batch], seed: int) -> dict[str, float]:
@@ -80,10 +111,11 @@ class Denoising:
         for index, batch in enumerate(batches):
             rng = torch.Generator().manual_seed(seed + index)
             conditioning = self.condition(batch, rng, None)
-            noise = torch.randn(batch.images.shape, generator=rng)
+            x_0 = self._encoded(batch)
+            noise = torch.randn(x_0.shape, generator=rng)
             for place, time in enumerate(times):
-                t = torch.full((len(batch.images),), time)
-                losses = self._errors(batch.images, t, noise, conditioning)
+                t = torch.full((len(x_0),), time)
+                losses = self._errors(x_0, t, noise, conditioning)
                 sums[place] += losses.double().sum().cpu()
             count += len(batch.images)
         means = (sums / max(count, 1)).tolist()
@@ -113,6 +145,23 @@ def upsampling_condition(small: Tensor, level: Tensor, noise: Tensor, known: Ten
     noised = (1 - spread**2).sqrt() * small + spread * noise
     large = F.interpolate(noised, scale_factor=float(factor), mode="bilinear", align_corners=False)
     return Conditioning(vector=level[:, None], channels=torch.cat([large, known], dim=1))
+
+
+def quantized(small: Tensor, low: LowResolution) -> Tensor:
+    """The low resolution as files keep it, in steps of 1 / 127.5, where the stage was trained on that."""
+    return ((small + 1) * 127.5).round() / 127.5 - 1 if low.quantized else small
+
+
+def beside(text: Conditioning, told: Conditioning, low: LowResolution) -> Conditioning:
+    """Words and, with them, channels and noise level of a low resolution; the level is the vector's last number.
+
+    A stage that was trained without noise is not told the level, unless that is all it is told.
+    """
+    vector = told.vector
+    if text.vector is not None and vector is not None:
+        level = vector.to(text.vector)
+        vector = torch.cat([text.vector, level], dim=1) if low.largest_noise > 0 else text.vector
+    return replace(text, vector=vector, channels=told.channels)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from text2x.codecs import LatentCodecConfig
 from text2x.config import from_dict, to_dict
 from text2x.data.batches import BatchConfig
 from text2x.diffusion.denoiser import Denoiser, TimeDistribution
@@ -20,8 +21,11 @@ from text2x.diffusion.samplers import GridKind
 from text2x.diffusion.schedules import Betas, Cosine, Karras, Linear
 from text2x.networks.classifier import Classifier, ClassifierConfig
 from text2x.networks.clip import CLIP, CLIPConfig
+from text2x.networks.cross_unet import CrossUNet, CrossUNetConfig
 from text2x.networks.dit import DiT, DiTConfig
+from text2x.networks.efficient_unet import EfficientUNet, EfficientUNetConfig
 from text2x.networks.unet import UNet, UNetConfig
+from text2x.priors import PriorRecipe
 from text2x.text_conditioner import (
     HubTextConfig,
     MiniLMConfig,
@@ -55,8 +59,23 @@ class LowResolution:
     """
 
     factor: int = 2
-    largest_noise: float = 0.4
+    largest_noise: float = 0.4  # 0: none is added, and a stage that reads prompts is not told s
     sampling_noise: float = 0.1  # s when sampling
+    quantized: bool = False  # rounded to 8 bits first (Nichol et al. 2021, GLIDE, their code)
+    repeats: bool = True  # as a model's last stage, as often as the size that is asked for needs it
+    blur: float = 0.0  # in training: sigma of a Gaussian of 3 x 3 pixels; 0.6 in DALL-E 2's first; 0: none
+    degradation: float = 0.0  # in training: share of pictures with further faults (degradation.py; DALL-E 2's second)
+
+
+@dataclass(frozen=True)
+class ImageEmbedding:
+    """The CLIP whose embedding of the picture a network is told beside the words, and how often it is not (DALL-E 2).
+
+    The network's config says how wide it is: it comes last in the vector.
+    """
+
+    clip: str  # a folder: of its training run, or of guides
+    drop: float = 0.1  # share of pictures in training whose embedding is zeros (Ramesh et al. 2022, Sec. 2.1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,8 @@ class SamplingConfig:
     shift: float = 1.0
     grid: GridKind = "uniform"  # "log_snr" suits schedules made of betas
     style: str | None = None
+    threshold: float | None = None  # of dynamic thresholding, 0.995 for Imagen's 99.5th percentile; None: a clamp
+    temperature: float = 1.0  # of the first noise (Nichol et al. 2021, GLIDE, their code: 0.997 for the upsampler)
 
 
 @dataclass(frozen=True)
@@ -79,7 +100,7 @@ class Recipe:
     name: str
     summary: str
     size: int  # pixels a side that it is trained at
-    network: UNetConfig | DiTConfig
+    network: UNetConfig | DiTConfig | EfficientUNetConfig | CrossUNetConfig
     conditioner: MiniLMConfig | HubTextConfig | TrainableTextConfig | None
     data: BatchConfig
     training: TrainingConfig
@@ -89,6 +110,9 @@ class Recipe:
     sampling: SamplingConfig = SamplingConfig()
     low_resolution: LowResolution | None = None
     data_set: str = "emoji"
+    codec: str | LatentCodecConfig | None = None  # None: pixels; a trained autoencoder's folder, or what was read of it
+    vocabulary: int = 0  # of a text encoder that is trained: bytes and merges learned from the captions; 0: as it says
+    image_embedding: ImageEmbedding | None = None
 
 
 @dataclass(frozen=True)
@@ -111,14 +135,15 @@ class ContrastiveConfig:
     evaluation_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)  # clean pictures: one level, 0
 
 
-GuideKind = Literal["classifier", "clip", "judge"]
+GuideKind = Literal["classifier", "clip", "judge", "encoder"]
 
 
 @dataclass(frozen=True)
 class GuideRecipe:
     """Everything that makes a guide but its weights; noised pictures are on `schedule`.
 
-    A `classifier` and a `clip` steer sampling; a `judge` looks at clean pictures and must never steer what it judges.
+    A `classifier` and a `clip` steer sampling; a `judge` looks at clean pictures and must never steer what it judges;
+    an `encoder` is a CLIP of clean pictures whose embeddings priors and decoders speak (DALL-E 2).
     """
 
     name: str
@@ -151,6 +176,15 @@ class Stage:
 
     recipe: Recipe
     weights: str
+    codec: str | None = None  # the weight file of the recipe's codec
+
+
+@dataclass(frozen=True)
+class PriorPart:
+    """A prior's recipe and the name of its weight file in the model's folder."""
+
+    recipe: PriorRecipe
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -166,6 +200,9 @@ class Model:
     format: int = FORMAT
     attribution: tuple[str, ...] = ()  # one line a source whose licence asks for it
     guides: Mapping[str, str] = field(default_factory=dict)  # "classifier", "clip", "auto" -> a folder beside
+    upsampler: str | None = None  # a folder beside whose upsamplers follow the model's own stages
+    clip: Guide | str | None = None  # whose embeddings the base is told: in this folder, or a folder beside
+    prior: PriorPart | str | None = None  # from words to such an embedding: in this folder, or of a folder beside
 
 
 @dataclass(frozen=True)
@@ -204,8 +241,10 @@ def guides_from_dict(values: Mapping[str, Any]) -> Guides:
     return from_dict(Guides, values, where="recipe.json")
 
 
-def trained_from_dict(values: Mapping[str, Any]) -> Recipe | GuideRecipe:
+def trained_from_dict(values: Mapping[str, Any]) -> Recipe | GuideRecipe | PriorRecipe:
     """The recipe that a training run of any kind saved, told apart by its "type"."""
+    if isinstance(values, Mapping) and values.get("type") == PriorRecipe.__name__:
+        return from_dict(PriorRecipe, values, where="recipe.json")
     guide = isinstance(values, Mapping) and values.get("type") == GuideRecipe.__name__
     return from_dict(GuideRecipe, values, where="recipe.json") if guide else recipe_from_dict(values)
 
@@ -218,7 +257,7 @@ def recipe_to_dict(value: Recipe | Model | GuideRecipe | Guides) -> dict[str, An
 class NetworkAndText(nn.Module):
     """What is trained where the text encoder learns with the network."""
 
-    def __init__(self, network: UNet | DiT, text: TrainableTextConditioner) -> None:
+    def __init__(self, network: UNet | DiT | EfficientUNet | CrossUNet, text: TrainableTextConditioner) -> None:
         super().__init__()
         self.network, self.text = network, text
 
@@ -226,8 +265,17 @@ class NetworkAndText(nn.Module):
 Text = TextConditioner | TrainableTextConditioner | None
 
 
-def build_network(recipe: Recipe) -> UNet | DiT:
+def image_embedding_width(recipe: Recipe) -> int:
+    """How many last numbers of the vector are the embedding of a picture; 0 for a network that is told none."""
+    return recipe.network.image_embedding if isinstance(recipe.network, UNetConfig) else 0
+
+
+def build_network(recipe: Recipe) -> UNet | DiT | EfficientUNet | CrossUNet:
     """The network with fresh weights, from torch's current random state."""
+    if isinstance(recipe.network, EfficientUNetConfig):
+        return EfficientUNet(recipe.network)
+    if isinstance(recipe.network, CrossUNetConfig):
+        return CrossUNet(recipe.network)
     return UNet(recipe.network) if isinstance(recipe.network, UNetConfig) else DiT(recipe.network)
 
 
@@ -246,7 +294,7 @@ def build_text(recipe: Recipe) -> Text:
     return None if recipe.conditioner is None else build_conditioner(recipe.conditioner)
 
 
-def trainable_of(network: UNet | DiT, text: Text) -> nn.Module:
+def trainable_of(network: UNet | DiT | EfficientUNet | CrossUNet, text: Text) -> nn.Module:
     """All that is trained: the network alone, or with a text encoder that learns."""
     return NetworkAndText(network, text) if isinstance(text, TrainableTextConditioner) else network
 

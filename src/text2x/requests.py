@@ -32,6 +32,7 @@ from text2x.text import clean_prompt
 
 if TYPE_CHECKING:
     from text2x.media import Image
+    from text2x.timestamps import Timestamps
 
 __all__ = [
     "MAX_NAME", "MAX_SEED", "Generator", "ImageRequest", "OnStep", "Progress", "Result", "shortened", "unknown",
@@ -131,16 +132,20 @@ class ImageRequest:
 class Result:
     """One piece of media and how it came about."""
 
-    media: Image
+    media: Any  # Image, Audio, Video
     seed: int  # this item's own: with it, count=1 gives the same media again
     warnings: tuple[str, ...] = ()  # what was ignored, clamped or cut off, one sentence each
     timings: Mapping[str, float] = field(default_factory=dict)  # seconds by part of the work
     settings: Mapping[str, Any] = field(
         default_factory=dict
     )  # the request's fields as they were used, defaults filled in
+    timestamps: Timestamps | None = None  # of speech: when each word is said
 
-    def _repr_png_(self) -> bytes:
-        return self.media._repr_png_()
+    def _repr_png_(self) -> bytes | None:
+        return self.media._repr_png_() if hasattr(self.media, "_repr_png_") else None
+
+    def _repr_html_(self) -> str | None:
+        return self.media._repr_html_() if hasattr(self.media, "_repr_html_") else None
 
 
 @dataclass(frozen=True)

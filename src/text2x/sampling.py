@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from text2x.codecs import Codec, Identity
 from text2x.diffusion.denoiser import Denoise, Denoiser
 from text2x.diffusion.inpainting import METHODS, Known, start_from
 from text2x.diffusion.samplers import SAMPLERS, Sampler, Step, time_grid
@@ -32,6 +33,8 @@ class TrainedStage:
     recipe: Recipe
     denoiser: Denoiser
     text: Text
+    codec: Codec = Identity()  # pixels to what the network works on
+    origin: str | None = None  # where it was taken from, if that is not the model's own folder
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Region:
     keep: Tensor  # [1, 1, S, S] in [0, 1], 1 = known
     method: str = CHANNELS
     rounds: int | None = None  # of repaint and langevin; None: the method's own number
+    told: Tensor | None = None  # [1, C, S, S] what mask channels hold, if not the known pixels and the mask
 
     def at(self, size: int) -> Region:
         """The same at another size; a pixel counts as known as far as the least known one within its area."""
@@ -56,6 +60,8 @@ class Region:
 
     def channels(self, count: int, device: torch.device) -> Tensor:
         """What a network with mask channels is told, [count, 5, S, S]; half-known pixels count as unknown."""
+        if self.told is not None:
+            return self.told.expand(count, -1, -1, -1).to(device)
         certain = (self.keep == 1).to(self.image.dtype)
         return known_channels(self.image, certain).expand(count, -1, -1, -1).to(device)
 
@@ -90,6 +96,8 @@ class Walk:
     begin: Beginning | None = None
     options: tuple[tuple[str, Any], ...] = ()  # further arguments of the sampler
     on_step: Callable[[Step], None] | None = None
+    width: int | None = None  # of pictures that are no squares; `size` is then their height
+    start: Tensor | None = None  # x at time 1 [B, C, S, S], in place of noise
 
 
 def walk(recipe: Recipe, denoise: Denoise, plan: Walk, device: torch.device) -> Tensor:
@@ -104,10 +112,12 @@ def walk(recipe: Recipe, denoise: Denoise, plan: Walk, device: torch.device) -> 
     start = 1.0 if plan.begin is None else plan.begin.strength
     steps = max(1, round(plan.steps * start))
     ts = time_grid(steps, shift=defaults.shift, kind=defaults.grid, schedule=schedule, start=start)
-    shape = torch.empty(len(rngs), recipe.network.in_channels, plan.size, plan.size, device=device)
+    shape = torch.empty(len(rngs), recipe.network.in_channels, plan.size, plan.width or plan.size, device=device)
     noise = noise_like(shape)
-    if plan.begin is None:
-        x = noise * float(schedule(ts[:1])[1])
+    if plan.start is not None:
+        x = plan.start.to(device)
+    elif plan.begin is None:
+        x = noise * (float(schedule(ts[:1])[1]) * defaults.temperature)
     else:
         x = start_from(plan.begin.at(plan.size).expand_as(noise).to(device), noise, schedule, start)
     sampler: Sampler = partial(SAMPLERS[plan.sampler], **dict(plan.options))

@@ -10,7 +10,7 @@ from typing import Any
 
 from text2x.diffusion.samplers import Step
 from text2x.edits import Edit, Inpainting, Outpainting
-from text2x.guidance_terms import WHOLE, parse_guidance
+from text2x.guidance_terms import WHOLE, GuidanceTerm, format_guidance, parse_guidance
 from text2x.guiding import Asked
 from text2x.recipe import Recipe
 from text2x.requests import read_weighted
@@ -44,6 +44,19 @@ class Settings:
             )
         further = tuple(read_weighted(each) for each in self.also)
         return Asked(self.prompt, self.negative, self.style, further, terms)
+
+
+def guidance_of(asked: str | float | None, scale: float, threshold: float | None) -> str:
+    """The guidance asked for, or cfg of the model's scale; `threshold`, the model's own, where it names none itself.
+
+    A dynamic threshold belongs to how a model was made (Saharia et al. 2022, Sec. 2.3), so it stays at another scale;
+    threshold=1 is as good as none.
+    """
+    terms = (GuidanceTerm("cfg", scale),) if asked is None else parse_guidance(asked)
+    if threshold is None or any(term.threshold is not None for term in terms):
+        return format_guidance(terms)
+    first = next((term for term in terms if term.form in ("cfg", "apg")), None)
+    return format_guidance(replace(term, threshold=threshold) if term is first else term for term in terms)
 
 
 Reporter = Callable[[str, int], Callable[[Step], None] | None]  # stage, its steps -> what its sampler tells

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
 from text2x.checkpoints import export
+from text2x.codecs import LatentCodecConfig
 from text2x.config import to_dict
 from text2x.errors import InputError
-from text2x.files import load_tensors, read_json, write_bytes, write_json
-from text2x.recipe import Guide, GuideRecipe, Guides, Model, Recipe, Stage, WeightFile, trained_from_dict
-from text2x.weights import SCALE, Packing
+from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_bytes, write_json
+from text2x.latents import CODEC_FILE
+from text2x.priors import PriorRecipe
+from text2x.recipe import Guide, GuideRecipe, Guides, Model, PriorPart, Recipe, Stage, WeightFile, trained_from_dict
+from text2x.weights import SCALE, Packing, pack
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,34 @@ class About:
     size: int | None = None  # None: the base's, doubled once if there is an upsampler
     attribution: tuple[str, ...] = ()
     guides: Mapping[str, str] = field(default_factory=dict)  # of a model: "classifier", "clip", "auto" -> folder
+    upsampler: str | None = None  # of a model: a folder beside whose upsamplers follow its own stages
+    clip: str | None = None  # of a decoder of DALL-E 2: the folder of its CLIP
 
 
 def ship(parts: Sequence[Part], about: About, target: Path, packing: Packing = "int8") -> Model | Guides:
     """Write a folder from runs; what is there already is replaced.
 
-    Image runs, the one that reads prompts first, make a model; runs of guides make a guides' folder.
+    Image runs, the one that reads prompts first, make a model; a model that is packed already may stand in the place of
+    upsamplers: its own are named, and it has to lie beside. Runs of guides make a guides' folder. A decoder of
+    DALL-E 2 is packed with the run of its prior and with its CLIP: a run, which is packed too, or a guides' folder that
+    is packed already, which is named only and has to lie beside.
     """
+    larger = [part.folder for part in parts if _is_packed(part.folder, Model)]
+    if larger:
+        about = replace(about, upsampler=_with_upsampler(larger))
+        parts = [part for part in parts if part.folder not in larger]
+    named = [part.folder for part in parts if _is_packed(part.folder)]
+    about = replace(about, clip=named[0].resolve().name) if named else about
+    parts = [part for part in parts if part.folder not in named]
     if not parts:
         raise InputError("a model needs at least one training run")
     recipes = [_recipe_of(part.folder) for part in parts]
     images = [recipe for recipe in recipes if isinstance(recipe, Recipe)]
-    guides = [recipe for recipe in recipes if isinstance(recipe, GuideRecipe)]
+    if not images and any(isinstance(recipe, PriorRecipe) for recipe in recipes):
+        raise InputError("a prior makes no pictures; pack it together with the run of its decoder, as dalle2")
+    told = [recipe for recipe in recipes if _is_told(recipe)] if images else []
+    guides = [recipe for recipe in recipes if isinstance(recipe, GuideRecipe) and recipe not in told]
+    _check_told(images, told, about)
     if images and guides:
         raise InputError(f"{guides[0].name!r} is a guide and {images[0].name!r} a model; pack them into two folders")
     if len(guides) > 1 and any(guide.kind == "judge" for guide in guides):
@@ -57,23 +76,87 @@ def ship(parts: Sequence[Part], about: About, target: Path, packing: Packing = "
                 f"two {'guides' if guides else 'stages'} are called {name!r}; a folder takes each name once"
             )
     weights = _write_weights(parts, recipes, target, packing)
-    made = _model(images, about, weights) if images else _guides(guides, about, weights)
+    pairs = [(part, recipe) for part, recipe in zip(parts, recipes, strict=True) if isinstance(recipe, Recipe)]
+    codecs = _write_codecs([part for part, _ in pairs], images, target, packing)
+    made = _model(images, about, weights, codecs) if images else _guides(guides, about, weights)
+    made = _with_told(made, told) if isinstance(made, Model) else made
     write_json(target / "recipe.json", to_dict(made))
     return made
 
 
-def _model(recipes: Sequence[Recipe], about: About, weights: Mapping[str, WeightFile]) -> Model:
+def _model(
+    recipes: Sequence[Recipe], about: About, weights: Mapping[str, WeightFile], codecs: Mapping[str, WeightFile]
+) -> Model:
     base = recipes[0]
+    codec = next(iter(codecs), None)
     return Model(
         name=about.name,
         summary=about.summary or base.summary,
         licence=about.licence,
-        stages=tuple(Stage(recipe, file) for recipe, file in zip(recipes, weights, strict=True)),
-        weights=weights,
-        size=about.size or base.size * (2 if len(recipes) > 1 else 1),
+        stages=tuple(
+            Stage(packed_recipe(recipe), _file_of(recipe), codec if recipe.codec is not None else None)
+            for recipe in recipes
+        ),
+        weights={**weights, **codecs},
+        size=about.size or base.size * _first_factor(recipes, about),
         attribution=about.attribution,
         guides=about.guides,
+        upsampler=about.upsampler,
+        clip=about.clip,
     )
+
+
+def _first_factor(recipes: Sequence[Recipe], about: About) -> int:
+    """How much larger the first upsampler makes a picture; 2 if it is another model's."""
+    lows = [recipe.low_resolution for recipe in recipes[1:] if recipe.low_resolution is not None]
+    return lows[0].factor if lows else 2 if about.upsampler is not None else 1
+
+
+def _file_of(recipe: Recipe | GuideRecipe | PriorRecipe) -> str:
+    return f"{recipe.name}.safetensors"
+
+
+def _with_upsampler(folders: Sequence[Path]) -> str:
+    """The name of the packed model whose upsamplers are to follow."""
+    if len(folders) > 1:
+        raise InputError(f"{folders[0]} and {folders[1]} are packed models; the upsamplers of one can be named")
+    values = read_json(folders[0] / "recipe.json")
+    if not any((stage.get("recipe") or {}).get("low_resolution") for stage in values.get("stages") or []):
+        raise InputError(f"{folders[0]} is a packed model without an upsampler; give the folders of training runs")
+    return folders[0].resolve().name
+
+
+def _is_packed(folder: Path, kind: type = Guides) -> bool:
+    """Whether the folder is one of guides, or a model's, that are packed already."""
+    path = folder / "recipe.json"
+    values = read_json(path) if path.is_file() else None
+    return isinstance(values, Mapping) and values.get("type") == kind.__name__
+
+
+def _is_told(recipe: Recipe | GuideRecipe | PriorRecipe) -> bool:
+    """Whether it belongs to a decoder: a prior, or the CLIP whose embeddings it is told."""
+    return isinstance(recipe, PriorRecipe) or (isinstance(recipe, GuideRecipe) and recipe.kind == "encoder")
+
+
+def _check_told(images: Sequence[Recipe], told: Sequence[Recipe | GuideRecipe | PriorRecipe], about: About) -> None:
+    reads = bool(images) and images[0].image_embedding is not None
+    clips = sum(isinstance(recipe, GuideRecipe) for recipe in told) + (about.clip is not None)
+    if told and not reads:
+        raise InputError(f"{told[0].name!r} is for a decoder of DALL-E 2, as dalle2, and {images[0].name!r} is none")
+    if clips > 1 or len(told) > 2:
+        raise InputError("a decoder has one CLIP and one prior; leave the others out")
+    if reads and not clips:
+        raise InputError(f"{images[0].name!r} is told embeddings; add the run or the packed folder of its CLIP")
+
+
+def _with_told(model: Model, told: Sequence[Recipe | GuideRecipe | PriorRecipe]) -> Model:
+    """The model with the parts of DALL-E 2 that are packed into its folder."""
+    for recipe in told:
+        if isinstance(recipe, PriorRecipe):
+            model = replace(model, prior=PriorPart(recipe, _file_of(recipe)))
+        elif isinstance(recipe, GuideRecipe):
+            model = replace(model, clip=Guide(recipe, _file_of(recipe)))
+    return model
 
 
 def _guides(recipes: Sequence[GuideRecipe], about: About, weights: Mapping[str, WeightFile]) -> Guides:
@@ -88,7 +171,10 @@ def _guides(recipes: Sequence[GuideRecipe], about: About, weights: Mapping[str, 
 
 
 def _write_weights(
-    parts: Sequence[Part], recipes: Sequence[Recipe | GuideRecipe], target: Path, packing: Packing
+    parts: Sequence[Part],
+    recipes: Sequence[Recipe | GuideRecipe | PriorRecipe],
+    target: Path,
+    packing: Packing,
 ) -> dict[str, WeightFile]:
     """Write every weight file once all of them are packed, and say what they are."""
     weights: dict[str, WeightFile] = {}
@@ -101,7 +187,29 @@ def _write_weights(
     return weights
 
 
-def _packed(part: Part, recipe: Recipe | GuideRecipe, path: Path, packing: Packing) -> WeightFile:
+def _write_codecs(
+    parts: Sequence[Part], recipes: Sequence[Recipe], target: Path, packing: Packing
+) -> dict[str, WeightFile]:
+    """Write the codec of the stages that work on latents; as int8 its faults would show in every pixel: float16."""
+    pairs = zip(parts, recipes, strict=False)
+    places = [part.folder / CODEC_FILE for part, recipe in pairs if recipe.codec is not None]
+    if not places:
+        return {}
+    if len({file_hash(place) for place in places}) > 1:
+        raise InputError("the stages work on latents of different codecs; a model has one, so train them with the same")
+    kept: Packing = "float32" if packing == "float32" else "float16"
+    tensors = load_tensors(places[0])
+    sha256 = save_tensors(target / CODEC_FILE, pack(tensors, kept))
+    return {CODEC_FILE: WeightFile(sha256, kept, sum(value.numel() for value in tensors.values()))}
+
+
+def packed_recipe(recipe: Recipe) -> Recipe:
+    """The recipe as a model's folder has it: the hash of the codec's weights is among the model's own."""
+    codec = recipe.codec
+    return replace(recipe, codec=replace(codec, sha256="")) if isinstance(codec, LatentCodecConfig) else recipe
+
+
+def _packed(part: Part, recipe: Recipe | GuideRecipe | PriorRecipe, path: Path, packing: Packing) -> WeightFile:
     """Write the averaged weights of a run and say what they are."""
     sha256 = export(part.folder, part.average or str(recipe.training.averages[0]), path, packing)
     tensors = load_tensors(path)
@@ -117,8 +225,11 @@ def packed_as(name: str) -> Packing:
     raise InputError(f"unknown packing {name!r}; weights are kept as {', '.join(get_args(Packing))}")
 
 
-def _recipe_of(folder: Path) -> Recipe | GuideRecipe:
+def _recipe_of(folder: Path) -> Recipe | GuideRecipe | PriorRecipe:
     path = folder / "recipe.json"
     if not path.is_file():
         raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    return trained_from_dict(read_json(path))
+    values = read_json(path)
+    if isinstance(values, Mapping) and values.get("type") == "AutoencoderRecipe":
+        raise InputError(f"{folder} is an autoencoder; it is packed with the model that was trained on its latents")
+    return trained_from_dict(values)

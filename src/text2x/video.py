@@ -1,34 +1,23 @@
 """Moving pictures: Video is float32 [T, 4, H, W] in [-1, 1] with premultiplied alpha, at a rate in frames/s.
 
-Written as animated WebP or PNG, which keep transparency and every value, or as GIF, which has 255 colours a frame and
-no soft edges. Loads no torch.
+Cutting, joining, resizing and other rates; files are in `video_files`. Loads no torch.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import warnings
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
-from PIL import ExifTags, ImageSequence
 
 from text2x.errors import InputError
 from text2x.files import write_bytes
-from text2x.media import MAX_PIXELS, UNREADABLE, Image, exif_of, png_text_of, reason_of
+from text2x.media import Image
 
-FORMATS = {"webp": "WEBP", "png": "PNG", "gif": "GIF"}
-SUFFIXES = ".webp, .png or .gif"
-MAX_FRAMES = 10_000  # of a file that is read
-MAX_VALUES = 16 * MAX_PIXELS  # pixels of all frames of a file that is read
 RATES = (0.1, 240.0)  # frames/s
-COLOURS = 255  # of a GIF's frame, beside the one that stands for transparent
-DEFAULT_MILLISECONDS = 100  # of a frame whose file does not say how long it is shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,92 +72,92 @@ class Video:
         """The frames as pictures."""
         return [Image(frame) for frame in self.frames]
 
-    def encode(self, format: str = "webp", metadata: Mapping[str, Any] | None = None) -> bytes:
-        """The bytes of a file: webp and png keep transparency and every value, gif hard edges and 255 colours."""
-        kind = FORMATS.get(format.lower().removeprefix("."))
-        if kind is None:
-            raise InputError(f"cannot write a video as {format!r}; there are {', '.join(FORMATS)}")
-        pictures = [each.to_pil() for each in self.pictures()]
-        options: dict[str, Any] = {"format": kind, "save_all": True, "duration": self._durations(kind)}
-        options["loop"] = 0 if self.loops else 1
-        if kind == "PNG":
-            options |= {"pnginfo": png_text_of(metadata), "blend": 0, "default_image": False}
-        elif kind == "WEBP":
-            options |= {"lossless": True, "quality": 80, "method": 2, "exact": False}
-            options |= {} if metadata is None else {"exif": exif_of(metadata, kind)}
-        else:
-            pictures = [_few_colours(each) for each in self.pictures()]
-            options |= {"disposal": 2, "transparency": COLOURS, "optimize": False}
-            options |= {} if self.loops else {"loop": None}
-            options |= {} if metadata is None else {"comment": json.dumps(metadata).encode("ascii")}
-        buffer = io.BytesIO()
-        options = {name: value for name, value in options.items() if value is not None}
-        pictures[0].save(buffer, append_images=pictures[1:], **options)
-        return buffer.getvalue()
+    # Editing
 
-    def _durations(self, kind: str) -> list[int]:
-        """Milliseconds of each frame; rounded so that the whole takes its time. A GIF counts hundredths of a second."""
-        unit = 10 if kind == "GIF" else 1
-        ends = [round(number * 1000 / self.rate / unit) * unit for number in range(len(self) + 1)]
-        return [max(unit, end - begin) for begin, end in zip(ends, ends[1:], strict=False)]
+    def at_rate(self, rate: float) -> Video:
+        """What is shown at 0, 1/rate, 2/rate, ... seconds: frames are left out or repeated, the time stays."""
+        count = max(1, math.floor(len(self) * rate / self.rate + 0.5))
+        places = np.floor(np.arange(count) * (self.rate / rate) + 1e-6).astype(np.int64)
+        return Video(self.frames[np.minimum(places, len(self) - 1)], rate, self.loops)
 
-    def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> None:
-        """Write the file whole or not at all; its suffix names the format: .webp, .png or .gif."""
+    def resize(self, width: int, height: int | None = None, sharp: bool = False) -> Video:
+        """Another size, frame by frame as pictures are resized; `sharp` repeats or drops whole pixels."""
+        resized = [picture.resize(width, height, sharp).pixels for picture in self.pictures()]
+        return replace(self, frames=np.stack(resized))
+
+    def crop(self, left: int, top: int, width: int, height: int) -> Video:
+        """A part of every frame; one that does not lie inside raises InputError."""
+        inside = left >= 0 and top >= 0 and left + width <= self.width and top + height <= self.height
+        if not inside or width < 1 or height < 1:
+            part = f"{width} x {height} pixels from {left}, {top}"
+            raise InputError(f"{part} do not lie within {self.width} x {self.height}; choose a smaller part")
+        return replace(self, frames=self.frames[:, :, top : top + height, left : left + width])
+
+    def square(self, pad: bool = False) -> Video:
+        """The middle of every frame as a square, or, with `pad`, the whole of it with transparent bars."""
+        side = max(self.width, self.height) if pad else min(self.width, self.height)
+        if not pad:
+            return self.crop((self.width - side) // 2, (self.height - side) // 2, side, side)
+        left, top = (side - self.width) // 2, (side - self.height) // 2
+        frames = np.full((len(self), 4, side, side), -1, np.float32)
+        frames[:, :, top : top + self.height, left : left + self.width] = self.frames
+        return replace(self, frames=frames)
+
+    def trim(self, begin: float = 0.0, seconds: float | None = None) -> Video:
+        """The frames from `begin` seconds on, for so many seconds or to the end; none there raises InputError."""
+        first = math.floor(begin * self.rate + 0.5)
+        last = len(self) if seconds is None else first + math.floor(seconds * self.rate + 0.5)
+        if begin < 0 or first >= len(self) or last <= first:
+            asked = f"from {begin:g} s on" if seconds is None else f"from {begin:g} s on for {seconds:g} s"
+            raise InputError(f"no frame lies {asked}; the video takes {self.seconds:.2f} s at {self.rate:g} frames/s")
+        return replace(self, frames=self.frames[first:last], loops=False)
+
+    def join(self, *others: Video) -> Video:
+        """This one and then the others; they are brought to this one's rate, and must have its size."""
+        for other in others:
+            if (other.width, other.height) != (self.width, self.height):
+                sizes = f"{self.width} x {self.height} and {other.width} x {other.height} pixels"
+                raise InputError(f"videos of {sizes} cannot be joined; resize one")
+        at_one_rate = [other if other.rate == self.rate else other.at_rate(self.rate) for other in others]
+        return replace(self, frames=np.concatenate([self.frames, *(other.frames for other in at_one_rate)]))
+
+    def reverse(self) -> Video:
+        """The last frame first."""
+        return replace(self, frames=self.frames[::-1])
+
+    def ping_pong(self) -> Video:
+        """Forwards and then backwards, without showing either end twice: 2T - 2 frames that loop."""
+        return replace(self, frames=np.concatenate([self.frames, self.frames[-2:0:-1]]), loops=True)
+
+    # Files
+
+    def encode(
+        self, format: str = "webp", metadata: Mapping[str, Any] | None = None, background: str = "white"
+    ) -> bytes:
+        """The bytes of a webp, png, gif, mp4 or webm; `background` is for mp4, which has no transparency."""
+        from text2x import video_files
+
+        return video_files.encode(self, format, metadata, background)
+
+    def save(self, path: str | Path, metadata: Mapping[str, Any] | None = None, background: str = "white") -> None:
+        """Write the file whole or not at all; its suffix names the format: .webp, .png, .gif, .mp4 or .webm."""
+        from text2x import video_files
+
         path = Path(path)
-        if path.suffix.lower().removeprefix(".") not in FORMATS:
-            raise InputError(f"cannot tell the format of {path}; end the name in {SUFFIXES}")
-        write_bytes(path, self.encode(path.suffix, metadata))
+        if path.suffix.lower().removeprefix(".") not in video_files.FORMATS:
+            raise InputError(f"cannot tell the format of {path}; end the name in {video_files.SUFFIXES}")
+        write_bytes(path, self.encode(path.suffix, metadata, background))
 
     @classmethod
-    def read(cls, path: str | Path) -> Video:
-        """An animated WebP, PNG or GIF; frames of unequal durations are taken at their mean rate."""
-        with _opened(path) as picture:
-            count = getattr(picture, "n_frames", 1)
-            if count > MAX_FRAMES or count * picture.width * picture.height > MAX_VALUES:
-                size = f"{count} frames of {picture.width} x {picture.height} pixels"
-                raise InputError(f"{path} has {size}, which is too much to read: shorten or shrink it")
-            frames, milliseconds = [], 0.0
-            try:
-                for frame in ImageSequence.Iterator(picture):
-                    frames.append(Image.from_pil(frame.convert("RGBA")).pixels)
-                    milliseconds += float(frame.info.get("duration") or DEFAULT_MILLISECONDS)
-            except UNREADABLE as error:
-                raise InputError(f"cannot read {path}: {reason_of(error)}") from error
-            loops = picture.info.get("loop", 1) == 0
-        rate = min(max(1000 * len(frames) / milliseconds, RATES[0]), RATES[1])
-        return cls(np.stack(frames), rate, loops)
+    def read(cls, path: str | Path, rate: float | None = None) -> Video:
+        """A file of moving pictures; see `video_files.read`."""
+        from text2x import video_files
+
+        return video_files.read(path, rate)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """What text2x wrote into an animated file; empty if there is nothing."""
-    with _opened(path) as picture:
-        texts: list[Any] = [getattr(picture, "text", {}).get("text2x"), picture.info.get("comment")]
-        texts.append(picture.getexif().get(ExifTags.Base.ImageDescription))
-    for text in texts:
-        try:
-            values = json.loads(text) if text else None
-        except ValueError:
-            continue
-        if isinstance(values, dict):
-            return values
-    return {}
+    """What text2x wrote into a file of moving pictures; empty if there is nothing."""
+    from text2x import video_files
 
-
-def _few_colours(picture: Image) -> PIL.Image.Image:
-    """A frame of a GIF: edges lie on white, what is more than half transparent has the last place of the palette."""
-    clear = picture.pixels[3] < 0
-    flat = picture.composite("white").to_pil().convert("RGB").quantize(COLOURS, dither=PIL.Image.Dither.NONE)
-    flat.paste(COLOURS, mask=PIL.Image.fromarray(clear))
-    return flat
-
-
-def _opened(path: str | Path) -> PIL.Image.Image:
-    """The file's header, checked; its pixels are not decoded yet."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
-            return PIL.Image.open(path, formats=("PNG", "WEBP", "GIF"))
-    except PIL.UnidentifiedImageError as error:
-        raise InputError(f"{path} is no animated WebP, PNG or GIF") from error
-    except UNREADABLE as error:
-        raise InputError(f"cannot read {path}: {reason_of(error)}") from error
+    return video_files.read_metadata(path)

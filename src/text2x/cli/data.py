@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,11 +15,16 @@ from text2x.errors import InputError
 from text2x.requests import unknown
 
 if TYPE_CHECKING:
+    from text2x.data.clipset import ClipReport
     from text2x.data.imageset import Report
+    from text2x.data.speechset import SpeechReport
 
 app = typer.Typer(help="List the data sets, or prepare one to train on.", invoke_without_command=True)
 MOST_LEFT_OUT = 20  # pictures that are named one by one
 FOLDER = "folder"  # what a user's own folder of pictures is called in place of a data set's name
+VIDEO_FOLDER = "video-folder"  # and what one of moving pictures is called
+SPEECH_FOLDER = "speech-folder"  # and what one of recordings is called
+FOLDERS = {FOLDER: "pictures", VIDEO_FOLDER: "videos", SPEECH_FOLDER: "recordings"}
 
 
 @app.callback()
@@ -35,51 +41,74 @@ def data(context: typer.Context) -> None:
     for name in names:
         folder = dataset_folder(name, root)
         state = str(folder) if name in own else f"not prepared; make it with: text2x data prepare {name}"
-        what = DATASETS[name].description if name in DATASETS else "your own pictures"
+        what = DATASETS[name].description if name in DATASETS else _own_kind(folder)
         typer.echo(f"{name.ljust(width)}  {what}\n{' ' * width}  {state}")
+
+
+def _own_kind(folder: Path) -> str:
+    """What a set that the user made holds."""
+    spoken = (folder / "audio.i16").is_file()
+    return "your own recordings" if spoken else "your own pictures"
 
 
 @app.command()
 def prepare(
-    source: Annotated[str, typer.Argument(metavar="NAME|folder", help="A data set's name, or the word folder.")],
+    source: Annotated[
+        str, typer.Argument(metavar="NAME|folder", help="A data set's name, folder, video-folder, or speech-folder.")
+    ],
     pictures: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="For folder: where the pictures and captions are.")
+        Path | None, typer.Argument(metavar="DIR", help="For a folder: where the files and their texts are.")
     ] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="What the result is called; otherwise as the source.")
     ] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="Side of the stored pictures in pixels.")] = None,
     fit: Annotated[
-        str | None, typer.Option(metavar="pad|crop", help="For folder: how pictures become square; pad otherwise.")
+        str | None, typer.Option(metavar="pad|crop", help="For a folder: how pictures become square; pad otherwise.")
     ] = None,
     style: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this style; may be repeated.")] = None,
     packages: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Take the packages from here instead of fetching them.")
     ] = None,
+    fps: Annotated[float | None, typer.Option(metavar="N", help="For clips: frames a second, at most; 12.")] = None,
+    frames: Annotated[int | None, typer.Option(metavar="N", help="For clips: frames of each, at most; 48.")] = None,
+    skin_tones: Annotated[bool, typer.Option("--skin-tones", help="For animated-emoji: every skin tone too.")] = False,
+    language: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="For speech: as en or hi; asterisk and indic take several.")
+    ] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", help="For indic: sentences of each language; 400.")] = None,
+    rate: Annotated[int | None, typer.Option(metavar="HZ", help="For speech-folder: samples a second; 16000.")] = None,
+    speaker: Annotated[
+        str | None, typer.Option(metavar="NAME", help="For speech-folder: who speaks where no table says it.")
+    ] = None,
 ) -> None:
     """Prepare a data set: text2x data prepare emoji, or text2x data prepare folder DIR --name NAME
 
-    Captions of a folder are NAME.txt beside NAME.png, or a table (CSV or JSON lines) of file names and captions.
+    Captions of a folder are NAME.txt beside NAME.png, or a table (CSV or JSON lines) of file names and captions;
+    video-folder is the same for moving pictures. Texts of a speech-folder are NAME.txt beside NAME.wav, a table, or
+    metadata.csv as LJSpeech has it.
     """
     from text2x.data import DATASETS, dataset_folder, package_cache
-    from text2x.data.folder import prepare_folder
 
-    if source != FOLDER and source not in DATASETS:
-        raise unknown("data set", source, [*DATASETS, FOLDER])
-    is_folder, root = source == FOLDER, data_folder()
-    options = {"fit": fit} if is_folder else {"styles": style, "packages_folder": packages}
-    other = {"--style": style, "--packages": packages} if is_folder else {"--fit": fit, "DIR": pictures}
-    for flag, value in other.items():
-        if value is not None:
-            raise InputError(f"{flag} means nothing for {source}; leave it out")
-    if is_folder and pictures is None:
-        raise InputError("say where the pictures are: text2x data prepare folder DIR --name NAME")
-    given = {key: value for key, value in {"size": size, **options}.items() if value is not None}
-    begin, line = time.perf_counter(), BarLine("reading" if is_folder else "drawing")
+    if source not in FOLDERS and source not in DATASETS:
+        raise unknown("data set", source, [*DATASETS, *FOLDERS])
+    is_folder, root = source in FOLDERS, data_folder()
+    options = {
+        "--size": ("size", size), "--fit": ("fit", fit), "--style": ("styles", style),
+        "--packages": ("packages_folder", packages), "--fps": ("rate", fps), "--frames": ("frames", frames),
+        "--skin-tones": ("skin_tones", skin_tones or None), "DIR": ("pictures", pictures),
+        "--language": ("languages", language or None), "--count": ("count", count), "--rate": ("sample_rate", rate),
+        "--speaker": ("speaker", speaker),
+    }  # fmt: skip
+    given = _chosen(source, options)
+    if is_folder and given.pop("pictures", None) is None:
+        raise InputError(f"say where the {FOLDERS[source]} are: text2x data prepare {source} DIR --name NAME")
+    spoken = {"asterisk": "aligning", "indic": "speaking"}
+    begin, line = time.perf_counter(), BarLine("reading" if is_folder else spoken.get(source, "drawing"))
     try:
         if pictures is not None:
             target = dataset_folder(name or pictures.resolve().name, root)
-            report = prepare_folder(pictures, target, on_progress=line, **given)
+            report = _of_folder(source)(pictures, target, on_progress=line, **given)
         else:
             target = dataset_folder(name or source, root)
             report = DATASETS[source].prepare(target, package_cache(root), on_progress=line, **given)
@@ -88,16 +117,51 @@ def prepare(
     _print_report(report, time.perf_counter() - begin)
 
 
-def _print_report(report: Report, took: float) -> None:
+def _chosen(source: str, options: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """What was given, by the names that functions know it by; what the source has no use for raises InputError."""
+    from text2x.data import CLIPS_TAKE, DATASETS
+
+    own = {FOLDER: ("size", "fit", "pictures"), VIDEO_FOLDER: (*CLIPS_TAKE, "fit", "pictures")}
+    own[SPEECH_FOLDER] = ("languages", "sample_rate", "speaker", "pictures")
+    takes = own[source] if source in own else DATASETS[source].takes
+    given = {flag: pair for flag, pair in options.items() if pair[1] is not None}
+    for flag, (name, _) in given.items():
+        if name not in takes:
+            raise InputError(f"{flag} means nothing for {source}; leave it out")
+    return dict(given.values())
+
+
+def _of_folder(source: str) -> Callable[..., Any]:
+    if source == FOLDER:
+        from text2x.data.folder import prepare_folder
+
+        return prepare_folder
+    if source == SPEECH_FOLDER:
+        from text2x.data.speech_folder import prepare_speech_folder
+
+        return prepare_speech_folder
+    from text2x.data.video_folder import prepare_video_folder
+
+    return prepare_video_folder
+
+
+def _print_report(report: Report | ClipReport | SpeechReport, took: float) -> None:
     """Where the set is, how much there is, and what could not be used."""
+    from text2x.data.clipset import ClipReport
+    from text2x.data.speechset import SpeechReport
+
     left_out = [f"left out {each}" for each in report.unreadable]
     more = [f"left out {len(left_out) - MOST_LEFT_OUT:,} more"] if len(left_out) > MOST_LEFT_OUT else []
     for warning in (*report.warnings, *left_out[:MOST_LEFT_OUT], *more):
         warn(warning)
     typer.echo(report.folder)
-    parts = [
-        counted(report.images, "picture"),
-        counted(report.concepts, "concept"),
-        counted(len(report.styles), "style"),
-    ]
-    typer.echo(f"{parts[0]} of {parts[1]} in {parts[2]}, {len(left_out):,} left out, in {seconds(took)}")
+    concepts = "" if isinstance(report, SpeechReport) else counted(report.concepts, "concept")
+    if isinstance(report, SpeechReport):
+        much = f"{report.seconds / 60:.1f} minutes in {counted(report.clips, 'clip')} of {', '.join(report.languages)}"
+        much += f" by {counted(len(report.speakers), 'speaker')}, {report.aligned:,} with timed phones"
+    elif isinstance(report, ClipReport):
+        much = f"{counted(report.clips, 'clip')} of {concepts}, {counted(report.frames, 'frame')}"
+        much += f"; {report.still:,} stand still"
+    else:
+        much = f"{counted(report.images, 'picture')} of {concepts} in {counted(len(report.styles), 'style')}"
+    typer.echo(f"{much}, {len(left_out):,} left out, in {seconds(took)}")

@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from text2x.data.imageset import INDEX, ImageSet, Item, Split
 from text2x.errors import InputError
 
-__all__ = ["DATASETS", "Dataset", "ImageSet", "Item", "Split", "data_root", "dataset_folder", "load", "package_cache"]
+if TYPE_CHECKING:
+    from text2x.data.clipset import ClipSet
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "ImageSet",
+    "Item",
+    "Split",
+    "data_root",
+    "dataset_folder",
+    "load",
+    "load_clips",
+    "package_cache",
+]
 
 
 @dataclass(frozen=True)
@@ -19,6 +33,7 @@ class Dataset:
 
     description: str
     prepare: Callable[..., Any]
+    takes: tuple[str, ...] = ("size", "styles", "packages_folder")  # what can be chosen
 
 
 def _prepare_emoji(*args: Any, **options: Any) -> Any:
@@ -27,8 +42,42 @@ def _prepare_emoji(*args: Any, **options: Any) -> Any:
     return prepare_emoji(*args, **options)
 
 
+def _prepare_animated_emoji(*args: Any, **options: Any) -> Any:
+    from text2x.data.animated_emoji import prepare_animated_emoji
+
+    return prepare_animated_emoji(*args, **options)
+
+
+def _prepare_asterisk(*args: Any, **options: Any) -> Any:
+    from text2x.data.asterisk import prepare_asterisk
+
+    return prepare_asterisk(*args, **options)
+
+
+def _prepare_indic(*args: Any, **options: Any) -> Any:
+    from text2x.data.indic import prepare_indic
+
+    return prepare_indic(*args, **options)
+
+
+CLIPS_TAKE = ("size", "rate", "frames")
 DATASETS: Mapping[str, Dataset] = {
     "emoji": Dataset("11,256 captioned RGBA emoji of 1,694 concepts in 7 styles", _prepare_emoji),
+    "animated-emoji": Dataset(
+        "734 captioned RGBA emoji of 558 concepts that move, 12 frames/s",
+        _prepare_animated_emoji,
+        (*CLIPS_TAKE, "packages_folder", "skin_tones"),
+    ),
+    "asterisk": Dataset(
+        "21 minutes of English telephone prompts by one speaker, phones timed; es, fr, it, ru with --language",
+        _prepare_asterisk,
+        ("languages", "packages_folder"),
+    ),
+    "indic": Dataset(
+        "59 minutes of Hindi, Telugu and Marathi, said by a synthesiser (Festival), phones timed",
+        _prepare_indic,
+        ("languages", "count", "packages_folder"),
+    ),
 }
 
 
@@ -52,14 +101,26 @@ def dataset_folder(name: str, root: Path | None = None) -> Path:
 
 
 def load(name_or_folder: str | Path, root: Path | None = None) -> ImageSet:
-    """Open a prepared set by its name or its folder."""
+    """Open a prepared set of pictures by its name or its folder."""
+    return ImageSet.load(_prepared(name_or_folder, root, "folder"))
+
+
+def load_clips(name_or_folder: str | Path, root: Path | None = None) -> ClipSet:
+    """Open a prepared set of moving pictures by its name or its folder."""
+    from text2x.data.clipset import ClipSet
+
+    return ClipSet.load(_prepared(name_or_folder, root, "video-folder"))
+
+
+def _prepared(name_or_folder: str | Path, root: Path | None, source: str) -> Path:
+    """The folder of a prepared set; `source` is what makes a user's own one."""
     text = str(name_or_folder)
     if isinstance(name_or_folder, Path) or "/" in text or "\\" in text:
         folder, way_out = Path(name_or_folder), "give the folder of a prepared set"
     else:
         folder = dataset_folder(text, root)
-        source = "" if text in DATASETS else "folder DIR --name "
-        way_out = f"make it with: text2x data prepare {source}{text}"
+        made_from = "" if text in DATASETS else f"{source} DIR --name "
+        way_out = f"make it with: text2x data prepare {made_from}{text}"
     if not (folder / INDEX).is_file():
         raise InputError(f"no data set at {folder}; {way_out}")
-    return ImageSet.load(folder)
+    return folder

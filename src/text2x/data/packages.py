@@ -10,11 +10,18 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from text2x.errors import InputError
 
 TIMEOUT = 600  # seconds for one download
+
+
+class Pinned(Protocol):
+    """A package of known content."""
+
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,12 @@ def fetch(package: Package, cache: Path, packages: Path | None = None) -> Path:
         path = packages / package.file_name
         if not path.is_file():
             raise InputError(f"{packages} holds no {package.file_name}; put it there or leave out --packages")
-        return _checked(path, package)
+        return checked(path, package)
     path = cache / package.file_name
     if path.is_file() and _sha256(path) == package.sha256:
         return path
     _pack(package, cache)
-    return _checked(path, package)
+    return checked(path, package)
 
 
 def read_json(tarball: Path, member: str) -> Any:
@@ -83,7 +90,8 @@ def _pack(package: Package, cache: Path) -> None:
         written.replace(cache / package.file_name)
 
 
-def _checked(path: Path, package: Package) -> Path:
+def checked(path: Path, package: Pinned) -> Path:
+    """The path, once its content is what was pinned."""
     found = _sha256(path)
     if found != package.sha256:
         wanted = f"{package.sha256[:12]}…"

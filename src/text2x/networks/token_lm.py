@@ -194,7 +194,7 @@ class TokenLM(nn.Module):
 
 
 def positions(begin: int, count: int, width: int, device: torch.device | str = "cpu") -> Tensor:
-    """[count, width]: cosines, then sines, of the places from `begin` on (Vaswani et al. 2017, in audiocraft's order)."""
+    """[count, width]: cosines, then sines, of the places from `begin` on (Vaswani et al. 2017, audiocraft's order)."""
     half = width // 2
     exponents = torch.arange(half, device=device, dtype=torch.float32) / max(1, half - 1)
     places = torch.arange(begin, begin + count, device=device, dtype=torch.float32)

@@ -8,8 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from text2x.acoustics import AcousticRecipe
     from text2x.adversarial import GANRecipe
+    from text2x.autoencoding import AutoencoderRecipe
+    from text2x.priors import PriorRecipe
     from text2x.recipe import GuideRecipe, Recipe
+    from text2x.vocoding import VocoderRecipe
+
+    AnyRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe | VocoderRecipe | AcousticRecipe
 
 
 def _made(file: str, name: str) -> Any:
@@ -17,20 +23,56 @@ def _made(file: str, name: str) -> Any:
     return getattr(importlib.import_module(f"text2x.recipes.{file}"), name)()
 
 
-RECIPES: Mapping[str, Callable[[], Recipe | GANRecipe | GuideRecipe]] = {
+RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "emoji": partial(_made, "emoji", "emoji"),
     "upsampler": partial(_made, "emoji", "upsampler"),
     "vanilla": partial(_made, "vanilla", "vanilla"),
     "dit": partial(_made, "dit", "dit"),
+    "glide": partial(_made, "glide", "glide"),
+    "glide-upsampler": partial(_made, "glide", "glide_upsampler"),
+    "imagen": partial(_made, "imagen", "imagen"),
+    "imagen-upsampler": partial(_made, "imagen", "imagen_upsampler"),
+    "imagen-upsampler-2": partial(_made, "imagen", "imagen_upsampler_2"),
     "gan": partial(_made, "gan", "gan"),
+    "voice": partial(_made, "speech", "voice"),
+    "voice-flow": partial(_made, "speech", "voice_flow"),
+    "voice-gan": partial(_made, "speech", "voice_gan"),
+    "voice-indic": partial(_made, "speech", "voice_indic"),
+    "vocoder": partial(_made, "vocoder", "vocoder"),
+    "hifigan": partial(_made, "vocoder", "hifigan"),
     "classifier": partial(_made, "guides", "classifier"),
     "clip": partial(_made, "guides", "clip"),
     "judge": partial(_made, "guides", "judge"),
+    "autoencoder": partial(_made, "latent", "autoencoder"),
+    "ldm": partial(_made, "latent", "ldm"),
+    "ldm-v": partial(_made, "latent", "ldm_v"),
+    "latent-dit": partial(_made, "latent", "latent_dit"),
+    "dalle2": partial(_made, "dalle2", "dalle2"),
+    "dalle2-clip": partial(_made, "dalle2", "dalle2_clip"),
+    "dalle2-prior": partial(_made, "dalle2", "dalle2_prior"),
+    "dalle2-prior-ar": partial(_made, "dalle2", "dalle2_prior_ar"),
+    "dalle2-upsampler": partial(_made, "dalle2", "dalle2_upsampler"),
+    "dalle2-upsampler-2": partial(_made, "dalle2", "dalle2_upsampler_2"),
     "debug": partial(_made, "debug", "debug"),
     "debug-vanilla": partial(_made, "debug", "debug_vanilla"),
     "debug-dit": partial(_made, "debug", "debug_dit"),
     "debug-bytes": partial(_made, "debug", "debug_bytes"),
+    "debug-glide": partial(_made, "glide", "debug_glide"),
+    "debug-glide-upsampler": partial(_made, "glide", "debug_glide_upsampler"),
+    "debug-imagen": partial(_made, "imagen", "debug_imagen"),
+    "debug-imagen-upsampler": partial(_made, "imagen", "debug_imagen_upsampler"),
+    "debug-imagen-upsampler-2": partial(_made, "imagen", "debug_imagen_upsampler_2"),
+    "debug-autoencoder": partial(_made, "latent", "debug_autoencoder"),
+    "debug-ldm": partial(_made, "latent", "debug_ldm"),
+    "debug-dalle2": partial(_made, "dalle2", "debug_dalle2"),
+    "debug-dalle2-clip": partial(_made, "dalle2", "debug_dalle2_clip"),
+    "debug-dalle2-prior": partial(_made, "dalle2", "debug_dalle2_prior"),
+    "debug-dalle2-prior-ar": partial(_made, "dalle2", "debug_dalle2_prior_ar"),
     "debug-gan": partial(_made, "gan", "debug_gan"),
+    "debug-voice": partial(_made, "speech", "debug_voice"),
+    "debug-voice-flow": partial(_made, "speech", "debug_voice_flow"),
+    "debug-voice-gan": partial(_made, "speech", "debug_voice_gan"),
+    "debug-vocoder": partial(_made, "vocoder", "debug_vocoder"),
     "debug-classifier": partial(_made, "guides", "debug_classifier"),
     "debug-clip": partial(_made, "guides", "debug_clip"),
 }

@@ -57,7 +57,7 @@ def prepare_guide_run(recipe: GuideRecipe, device: str = "cpu", data_root: Path 
     images = shapes() if recipe.data_set == "shapes" else load_data(recipe.data_set, root=data_root)
     recipe = fitted(recipe, images)
     labels = labels_of(recipe, images)
-    text = TextConditioner(recipe.conditioner, StoredText(MiniLMText(recipe.conditioner), _sentences(images, recipe)))
+    text = TextConditioner(recipe.conditioner, StoredText(MiniLMText(recipe.conditioner), sentences(images, recipe)))
     torch.manual_seed(recipe.training.seed)
     trainable = build_guide(recipe)
     if isinstance(trainable, Classifier):
@@ -185,7 +185,7 @@ class StoredText:
         return self.encoder.truncated(prompt)
 
 
-def _sentences(images: ImageSet, recipe: GuideRecipe) -> dict[str, Tensor]:
+def sentences(images: ImageSet, recipe: GuideRecipe) -> dict[str, Tensor]:
     """Sentence vectors of all captions, kept in the set's folder; a set that was never saved has none."""
     if images.folder is None:
         return {}

@@ -9,17 +9,24 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from text2x.acoustics import AcousticRecipe
 from text2x.adversarial import GANRecipe
+from text2x.autoencoding import AutoencoderRecipe
+from text2x.codecs import Codec, Identity
+from text2x.conditioning import Conditioning
 from text2x.config import override
 from text2x.data import load as load_data
 from text2x.data.batches import Batch, ImageBatches
 from text2x.data.imageset import ImageSet
 from text2x.data.shapes import shapes
+from text2x.diffusion.guidance import clamped
 from text2x.diffusion.samplers import SAMPLERS, time_grid
-from text2x.generators import DiffusionGenerator, TrainedStage, clamped
+from text2x.generators import DiffusionGenerator
+from text2x.latents import latents_of
 from text2x.masks import unknown_channels
 from text2x.media import Image, contact_sheet
-from text2x.objectives import Denoising, shrink, upsampling_condition
+from text2x.objectives import Denoising, beside, quantized, shrink, upsampling_condition
+from text2x.priors import PriorRecipe
 from text2x.recipe import (
     GuideRecipe,
     Model,
@@ -33,10 +40,18 @@ from text2x.recipe import (
     trainable_of,
 )
 from text2x.recipes import RECIPES
+from text2x.recipes.dalle2_running import PriorRun, prepare_prior_run, told_embeddings
 from text2x.recipes.gan import GANRun, prepare_gan_run
 from text2x.recipes.guide_running import GuideRun, prepare_guide_run
+from text2x.recipes.latent_running import AutoencoderRun, prepare_autoencoder_run, with_codec
+from text2x.recipes.speech_running import SpeechRun, prepare_speech_run
+from text2x.recipes.vocoder import VocoderRun, prepare_vocoder_run
 from text2x.requests import ImageRequest, unknown
+from text2x.sampling import TrainedStage
+from text2x.text import train_bpe
+from text2x.text_conditioner import TrainableTextConfig
 from text2x.training import Outcome, Trainer
+from text2x.vocoding import VocoderRecipe
 from text2x.weights import load_weights
 
 HELD_OUT_BATCHES = 4
@@ -55,12 +70,16 @@ class Run:
     batches: ImageBatches
     held_out: tuple[Batch, ...]
     device: str
+    codec: Codec = Identity()
 
     def evaluate(self, trainable: nn.Module) -> dict[str, float]:
         """The held-out loss by noise level, on concepts that are not trained on."""
         network, text = parts_of(trainable, self.text)
         denoiser = build_denoiser(self.recipe, network)
-        objective = Denoising(denoiser, text, self.recipe.objective, self.recipe.low_resolution, self.device)
+        low, latents = self.recipe.low_resolution, self.objective.latents
+        told = self.objective.embeddings
+        told = None if told is None else replace(told, drop=0.0)
+        objective = Denoising(denoiser, text, self.recipe.objective, low, self.device, latents, told)
         return objective.held_out(self.held_out, seed=self.recipe.training.seed)
 
     def sample(self, trainable: nn.Module, step: int, folder: Path) -> None:
@@ -72,7 +91,7 @@ class Run:
 
     def _prompt_sheet(self, trainable: nn.Module) -> Image:
         network, text = parts_of(trainable, self.text)
-        stage = TrainedStage(self.recipe, build_denoiser(self.recipe, network), text)
+        stage = TrainedStage(self.recipe, build_denoiser(self.recipe, network), text, self.codec)
         stages = (Stage(self.recipe, "weights"),)
         model = Model(self.recipe.name, self.recipe.summary, "none", stages, size=self.recipe.size)
         generator = DiffusionGenerator(model, (stage,), self.device)
@@ -92,19 +111,24 @@ class Run:
         return names[::every][:SHEET_ITEMS]
 
     @torch.no_grad()
-    def _upsampling_sheet(self, network: nn.Module) -> Image:
+    def _upsampling_sheet(self, trainable: nn.Module) -> Image:
         """For held-out pictures: the small one, the network's one, the real one."""
         low, defaults = self.recipe.low_resolution, self.recipe.sampling
         assert low is not None
-        real = self.held_out[0].images[:SHEET_ITEMS]
+        batch = self.held_out[0]
+        real = batch.images[:SHEET_ITEMS]
         rng = torch.Generator().manual_seed(0)
-        small = shrink(real, low.factor)
+        small = quantized(shrink(real, low.factor), low)
         noise = torch.randn(small.shape, generator=rng)
         level = torch.full((len(real),), low.sampling_noise)
-        condition = upsampling_condition(small, level, noise, unknown_channels(real), low.factor).to(self.device)
+        network, text = parts_of(trainable, self.text)
+        words = Conditioning() if text is None else text(batch.captions[: len(real)], batch.styles[: len(real)])
+        told = upsampling_condition(small, level, noise, unknown_channels(real), low.factor).to(self.device)
+        condition = beside(words.to(self.device), told, low)
         denoise = clamped(build_denoiser(self.recipe, network).denoise(condition))
         x = torch.randn(real.shape, generator=rng).to(self.device)
-        made = SAMPLERS[defaults.sampler](denoise, x, time_grid(defaults.steps), self.recipe.schedule)
+        times = time_grid(defaults.steps, defaults.shift, defaults.grid, self.recipe.schedule)
+        made = SAMPLERS[defaults.sampler](denoise, x, times, self.recipe.schedule)
         tiles = [
             Image(each.cpu().numpy()).resize(real.shape[-1])
             for trio in zip(small, made, real, strict=True)
@@ -113,7 +137,9 @@ class Run:
         return contact_sheet(tiles, columns=9, scale=max(1, 96 // real.shape[-1]))
 
 
-def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> Recipe | GANRecipe | GuideRecipe:
+def recipe_for(
+    name: str, settings: Sequence[str] = (), data: str | None = None
+) -> Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe | VocoderRecipe | AcousticRecipe:
     """A recipe by name with "field=value" settings applied; unknown names and fields raise InputError."""
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
@@ -123,6 +149,16 @@ def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None)
     batch = recipe.training.batch_size
     recipe = replace(recipe, data=replace(recipe.data, batch_size=batch, seed=recipe.training.seed))
     return recipe if data is None else replace(recipe, data_set=data)
+
+
+def with_vocabulary(recipe: Recipe, images: ImageSet) -> Recipe:
+    """The recipe with the byte pairs that its text encoder knows, learned from the captions of the training part."""
+    text = recipe.conditioner
+    if not recipe.vocabulary or not isinstance(text, TrainableTextConfig) or text.merges:
+        return recipe
+    captions = [caption for index in images.split("train") for caption in images.items[index].captions]
+    merges = train_bpe(captions, recipe.vocabulary).merges
+    return replace(recipe, conditioner=replace(text, merges=merges))
 
 
 def fitted(recipe: Recipe, images: ImageSet) -> Recipe:
@@ -142,29 +178,49 @@ def fitted(recipe: Recipe, images: ImageSet) -> Recipe:
     )
 
 
-def prepare_run(recipe: Recipe, device: str = "cpu", data_root: Path | None = None) -> Run:
-    """Load the data and the text encoder, and make the network from the recipe's seed."""
+def prepare_run(
+    recipe: Recipe, device: str = "cpu", data_root: Path | None = None, folder: Path | None = None
+) -> Run:
+    """Load the data and the text encoder, and make the network from the recipe's seed.
+
+    `folder` is where the run is kept; the weights of a codec are copied there.
+    """
     images = shapes() if recipe.data_set == "shapes" else load_data(recipe.data_set, root=data_root)
-    recipe = fitted(recipe, images)
+    recipe, codec = with_codec(fitted(with_vocabulary(recipe, images), images), images, device, folder)
     text = build_text(recipe)
     torch.manual_seed(recipe.training.seed)
     trainable = trainable_of(build_network(recipe), text).to(device)
     network, text = parts_of(trainable, text)
     denoiser = build_denoiser(recipe, network)
-    objective = Denoising(denoiser, text, recipe.objective, recipe.low_resolution, device)
+    latents = latents_of(recipe, codec)
+    told = told_embeddings(recipe, images, device)
+    objective = Denoising(denoiser, text, recipe.objective, recipe.low_resolution, device, latents, told)
     batches = ImageBatches(images, recipe.data)
     plain = replace(recipe.data, split="unseen-concepts", caption_drop=0.0, style_drop=0.0, augment_probability=0.0)
     held_out = ImageBatches(images, plain)
     held = tuple(held_out.batch_at(step) for step in range(HELD_OUT_BATCHES))
-    return Run(recipe, images, text, trainable, objective, batches, held, device)
+    return Run(recipe, images, text, trainable, objective, batches, held, device, codec)
 
 
-def _prepared(recipe: Recipe | GANRecipe | GuideRecipe, device: str, data_root: Path | None) -> Run | GANRun | GuideRun:
+def _prepared(
+    recipe: Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe | VocoderRecipe | AcousticRecipe,
+    device: str,
+    data_root: Path | None,
+    folder: Path,
+) -> Run | GANRun | GuideRun | AutoencoderRun | PriorRun | VocoderRun | SpeechRun:
+    if isinstance(recipe, AcousticRecipe):
+        return prepare_speech_run(recipe, device, data_root)
+    if isinstance(recipe, VocoderRecipe):
+        return prepare_vocoder_run(recipe, device, data_root)
+    if isinstance(recipe, PriorRecipe):
+        return prepare_prior_run(recipe, device, data_root)
     if isinstance(recipe, GuideRecipe):
         return prepare_guide_run(recipe, device, data_root)
     if isinstance(recipe, GANRecipe):
         return prepare_gan_run(recipe, device, data_root)
-    return prepare_run(recipe, device, data_root)
+    if isinstance(recipe, AutoencoderRecipe):
+        return prepare_autoencoder_run(recipe, device, data_root)
+    return prepare_run(recipe, device, data_root, folder)
 
 
 def train(
@@ -181,7 +237,8 @@ def train(
     `start` is a weight file, as a run's averages or a shipped model's, to begin from where there is no checkpoint yet.
     """
     recipe = recipe_for(name, settings, data)
-    run = _prepared(recipe, device, data_root)
+    folder = folder or Path("runs") / name
+    run = _prepared(recipe, device, data_root, folder)
     if start is not None:
         load_weights(run.trainable, start)
     trainer = Trainer(
@@ -189,9 +246,9 @@ def train(
         run.objective,
         run.batches.batch_at,
         run.recipe.training,
-        folder or Path("runs") / name,
+        folder,
         evaluate=run.evaluate,
-        sample=None if isinstance(run, GuideRun) else run.sample,
+        sample=None if isinstance(run, (GuideRun, PriorRun)) else run.sample,
         recipe=run.recipe,
     )
     return trainer.fit()
