@@ -60,22 +60,29 @@ def align(word: str, phones: tuple[str, ...], cost: dict[tuple[str, str], float]
 
 def costs(entries: list[Entry]) -> dict[tuple[str, str], float]:
     """Negative log probabilities of phones given a letter, by hard expectation maximisation from co-occurrence."""
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: dict[tuple[str, str], float] = defaultdict(float)
     for word, phones in entries:
         for i, letter in enumerate(word):
             at = i * len(phones) // len(word)
-            counts.update((letter, phone) for phone in phones[max(at - 1, 0) : at + 2])
+            for phone in phones[max(at - 1, 0) : at + 2]:
+                counts[letter, phone] += 1
             counts[letter, ""] += 0.5
-    for _ in range(ROUNDS):
-        totals: Counter[str] = Counter()
-        for (letter, _), count in counts.items():
-            totals[letter] += count
-        cost = {key: -math.log(count / totals[key[0]]) for key, count in counts.items()}
-        counts = Counter()
+    cost = negative_logs(counts)
+    for _ in range(ROUNDS - 1):
+        counts = defaultdict(float)
         for word, phones in entries:
             for key in zip(word, align(word, phones, cost) or (), strict=False):
                 counts[key] += 1
+        cost = negative_logs(counts)
     return cost
+
+
+def negative_logs(counts: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+    """-log of each count's share of its letter."""
+    totals: dict[str, float] = defaultdict(float)
+    for (letter, _), count in counts.items():
+        totals[letter] += count
+    return {key: -math.log(count / totals[key[0]]) for key, count in counts.items()}
 
 
 def learn(entries: list[Entry], rng: random.Random) -> dict[str, str]:

@@ -23,14 +23,15 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # A file imports only from lower floors and its own.
 HOUSE = (
-    "errors files media video video_files video_streams audio audio_encoders audio_files text spoken timestamps config guidance_terms "
-    "editing",  # values without weights
+    "errors files media video video_files video_streams audio audio_encoders audio_files text spoken "
+    "timestamps config guidance_terms editing",  # values without weights
     "diffusion nn muon signal tokens alignment",  # mathematics and layers
     "networks conditioning text_conditioner codecs audio_codecs",
-    "recipe objectives guides adversarial masks weights request_fields requests edits guiding settings painting "
-    "sampling cascades upscaling latents autoencoding priors unclip inversion degradation generators building gan_generator data metrics "
-    "training_config optimizers audio_adversarial coding vocoding vocoder_training acoustics adversarial_speech "
-    "stand_ins speech_requests speech_plan voices speech_generator speech_models",  # use of networks
+    "recipe objectives guides adversarial masks weights request_fields requests edits guiding settings "
+    "painting sampling cascades upscaling latents autoencoding priors unclip inversion degradation generators "
+    "building gan_generator data metrics training_config optimizers audio_adversarial coding vocoding "
+    "vocoder_training acoustics adversarial_speech stand_ins speech_requests speech_plan voices "
+    "speech_generator speech_models",  # use of networks
     "training training_environment training_log checkpoints shipping library adapters published",  # machinery
     "recipes evaluating comparing",  # composed work
     "cli server __init__ __main__",  # roof

@@ -1,7 +1,7 @@
 """Codecs of sound: samples [B, C, T] in [-1, 1] to codes [B, K, S] or latents [B, Z, S] and back, whole or in pieces.
 
-T is S hop samples at `rate` Hz. Every item is computed on its own and in the same windows, each with as much around it as
-its samples depend on: a batch changes nothing, and a stream has the samples of the whole bit for bit.
+T is S hop samples at `rate` Hz. Every item is computed on its own and in the same windows, each with what its samples
+depend on around it: a batch changes nothing, and a stream has the samples of the whole bit for bit.
 """
 
 from __future__ import annotations

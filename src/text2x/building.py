@@ -167,33 +167,39 @@ def _unclip(model: Model, text: Text, folder: Path, device: str, find: Callable[
         clip = embedder_of(model.clip.recipe, folder / model.clip.weights, None, device, encoder)
     if clip.width != width:
         raise InputError(f"the CLIP of {model.name} makes embeddings of {clip.width} numbers, its base reads {width}")
-    return UnCLIP(clip, _prior(model, clip, folder, device, place))
+    if model.prior is None:
+        return UnCLIP(clip)
+    part, folder = _prior_part(model, folder, place)
+    tokens = text.config.max_tokens if encoder is not None and text is not None else 0
+    same = part.recipe.conditioner.max_tokens == tokens
+    return UnCLIP(clip, load_prior(part.recipe, folder / part.weights, clip, device, encoder if same else None))
 
 
-def _prior(model: Model, clip: Embedder, folder: Path, device: str, place: Callable[[str], Path]) -> Prior | None:
+def _prior_part(model: Model, folder: Path, place: Callable[[str], Path]) -> tuple[PriorPart, Path]:
+    """The model's prior and the folder of its weights: the model's own, or that of the model it names."""
     part = model.prior
-    if part is None:
-        return None
     if isinstance(part, str):
         folder = place(part)
         other = model_from_dict(read_json(folder / "recipe.json"))
         part = other.prior
         if not isinstance(part, PriorPart):
             raise InputError(f"{folder}, which {model.name} names for its prior, has none")
-    return load_prior(part.recipe, folder / part.weights, clip, device)
+    assert part is not None
+    return part, folder
 
 
-def load_prior(recipe: PriorRecipe, path: Path, clip: Embedder, device: str = "cpu") -> Prior:
-    """The prior of a recipe with the weights in a file; it reads prompts with the CLIP's sentence encoder."""
+def load_prior(
+    recipe: PriorRecipe, path: Path, clip: Embedder, device: str = "cpu", encoder: FrozenText | None = None
+) -> Prior:
+    """The prior of a recipe with the weights in a file; `encoder` is a sentence encoder of as many tokens as its own."""
     with no_initialization():
         network = build_prior(recipe)
     load_weights(network, path)
     if network.config.embedding != clip.width:
         numbers = f"the prior {recipe.name} draws embeddings of {network.config.embedding} numbers"
         raise InputError(f"{numbers}, and the CLIP's have {clip.width}")
-    same = clip.recipe.conditioner.max_tokens == recipe.conditioner.max_tokens
-    encoder = clip.text.encoder if same else MiniLMText(recipe.conditioner)
-    text = PriorText(TextConditioner(recipe.conditioner, encoder), clip.text_embeddings)
+    tokens = TextConditioner(recipe.conditioner, encoder or MiniLMText(recipe.conditioner))
+    text = PriorText(tokens, clip.text_embeddings)
     return Prior(recipe, network.eval().requires_grad_(False).to(device), text)
 
 

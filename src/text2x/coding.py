@@ -82,14 +82,16 @@ class CodecRecipe:
 
     def __post_init__(self) -> None:
         if self.data.frames % self.network.hop:
-            raise InputError(f"data.frames {self.data.frames} must be a multiple of the network's hop {self.network.hop}")
+            raise InputError(
+                f"data.frames {self.data.frames} must be a multiple of the network's hop {self.network.hop}"
+            )
         if self.data.predicted is not None:
             raise InputError("data.predicted is of vocoders; a codec hears the sound itself: leave it out")
 
 
 @dataclass(frozen=True)
 class CodecModel:
-    """A trained codec: what recipe.json in its folder says. `shift` and `scale` are of a Gaussian bottleneck's means."""
+    """A trained codec: what recipe.json in its folder says. `shift` and `scale` are of a Gaussian's means."""
 
     name: str
     summary: str
@@ -121,7 +123,7 @@ class CodecObjective:
         self.mels = multi_scale_mel_configs(recipe.rate, range(*recipe.objective.mel_exponents))
 
     def __call__(self, batch: AudioBatch, rng: torch.Generator) -> dict[str, Tensor]:
-        """"mel", "spectral", "adversarial", "matching", "discriminator", and "commitment" and "codebook" or "kl".
+        """ "mel", "spectral", "adversarial", "matching", "discriminator", and "commitment" and "codebook" or "kl".
 
         "loss" is their sum with the config's weights; "codes_used" is the share of codes that the batch takes.
         """
@@ -130,10 +132,9 @@ class CodecObjective:
         made, values, told = self._through(self.trainable.codec, real, rng)
         values["mel"] = mel_loss(made, real, self.mels)
         values["spectral"] = sum(spectral_loss(made, real).values(), start=made.new_zeros(()))
-        weights = {"discriminator": 1.0}
         if batch.step >= config.adversarial_from:
             values |= adversarial_losses(self.trainable.discriminator, real, made, config.loss)
-        parts = [weights.get(name, getattr(config, name, 1.0)) * value for name, value in values.items()]
+        parts = [getattr(config, name, 1.0) * value for name, value in values.items()]  # 1 for the discriminator's own
         loss = torch.stack(parts).sum()
         return {"loss": loss, **{name: value.detach() for name, value in values.items()}, **told}
 
@@ -150,7 +151,11 @@ class CodecObjective:
         used = drawn_codebooks(len(real), bottleneck, rng).to(real.device)
         made, quantized = codec.quantize(x, used)
         values = {"commitment": quantized.commitment, "codebook": quantized.codebook}
-        return made[:, 0, : real.shape[1]], values, {"codes_used": share_of_codes(quantized.codes, bottleneck.cardinality)}
+        return (
+            made[:, 0, : real.shape[1]],
+            values,
+            {"codes_used": share_of_codes(quantized.codes, bottleneck.cardinality)},
+        )
 
     @torch.no_grad()
     def held_out(self, trainable: CodecGAN, batches: Iterable[AudioBatch]) -> dict[str, float]:
@@ -206,7 +211,9 @@ def load_audio_codec(folder: Path, device: str = "cpu") -> NeuralTokenCodec | Au
     """
     values = read_json(folder / "recipe.json")
     if not isinstance(values, Mapping) or not is_codec(values):
-        raise InputError(f"{folder} is no codec of sound: recipe.json is of another kind; train one: text2x train codec")
+        raise InputError(
+            f"{folder} is no codec of sound: recipe.json is of another kind; train one: text2x train codec"
+        )
     if values["type"] == CodecModel.__name__:
         model = from_dict(CodecModel, values, where="recipe.json")
         about = model.weights.get(model.file)

@@ -182,6 +182,11 @@ def check_makes_media(folder: Path, recipe: Mapping[str, Any]) -> None:
             f"{name} is an autoencoder, the codec of models on latents, and makes no pictures from words itself; "
             f"train one with it: text2x train ldm --set codec={folder}"
         )
+    if kind == "audio-codec":
+        raise InputError(
+            f"{name} is a codec of sound, a part of models of sound and music, and makes none from words itself; "
+            "give such a model"
+        )
     if kind == "vocoder":
         raise InputError(
             f"{name} is a vocoder, the last part of voices, and makes no sound from words itself; give a voice"
@@ -312,6 +317,8 @@ def _kind(recipe: Mapping[str, Any]) -> str:
         guides = [recipe]
     elif recipe.get("type") == "Guides":
         guides = [each.get("recipe") for each in recipe.get("guides") or [] if isinstance(each, Mapping)]
+    elif recipe.get("type") in ("CodecRecipe", "CodecModel"):
+        return "audio-codec"
     elif recipe.get("type") in ("VocoderRecipe", "VocoderModel"):
         return "vocoder"
     elif recipe.get("type") in ("AcousticRecipe", "SpeechModel"):

@@ -12,9 +12,9 @@ import torch
 
 from text2x.data.shapes import shapes
 from text2x.errors import InputError
+from text2x.metrics.features import FeatureSpace, efficientnet_lite0, pixels, shown
 from text2x.networks import efficientnet
 from text2x.networks.efficientnet import COMMAND, EfficientNetLite0, find_weights, load_efficientnet_lite0
-from text2x.metrics.features import FeatureSpace, efficientnet_lite0, pixels, shown
 
 
 def weights() -> Path:

@@ -174,3 +174,20 @@ def test_dnsmos_hears_noise_as_worse_than_a_clean_tone():
     assert set(first) == set(PARTS)
     assert first["background"] > second["background"] + 0.5
     assert all(0.5 < value < 5 for value in itertools.chain(first.values(), second.values()))
+
+
+@pytest.mark.medium
+def test_dnsmos_gives_the_figures_of_its_package():
+    """Expected: speechmos 0.0.1.1 with librosa 0.11 on the same sound."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("speechmos")
+    from text2x.metrics.dnsmos import dnsmos
+
+    rng = np.random.default_rng(7)
+    t = np.arange(11 * RATE) / RATE
+    phase = 2 * np.pi * np.cumsum(120 + 20 * np.sin(2 * np.pi * 0.7 * t)) / RATE
+    sound = sum(np.sin(k * phase) / k for k in range(1, 25)) * 0.08 * (0.5 + 0.5 * np.sin(2 * np.pi * 3 * t))
+    figures = dnsmos([Audio(sound + rng.normal(0, 0.002, len(t)), RATE)])
+    expected = {"overall": 1.973067, "signal": 2.706480, "background": 2.416377, "p808": 2.506404}
+    for part, value in expected.items():
+        assert figures[part].value == pytest.approx(value, abs=2e-3)

@@ -86,7 +86,7 @@ def test_marks_follow_their_words_and_the_stronger_of_two_stays():
         ('"Go." She went.', ["go.", "she went."]),
         ('"Stop!" he said.', ["stop! he said."]),
         ("No. 5 is here. No. It is not.", ["number five is here.", "no.", "it is not."]),
-        ("wait... what? ok", ["wait, what?", "ok."]),
+        ("wait... what? ok", ["wait, what?", "okay."]),
         ("Title\n\nText here", ["title.", "text here."]),
         ("- one\n- two", ["one.", "two."]),
         ("line one\nline two.", ["line one line two."]),

@@ -51,6 +51,15 @@ def _own_kind(folder: Path) -> str:
     return "your own recordings" if spoken else "your own pictures"
 
 
+Packages = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Take the packages from here instead of fetching them.")
+]
+Rate = Annotated[int | None, typer.Option(metavar="HZ", help="For speech-folder: samples a second; 16000.")]
+Speaker = Annotated[
+    str | None, typer.Option(metavar="NAME", help="For speech-folder: who speaks where no table says it.")
+]
+
+
 @app.command()
 def prepare(
     source: Annotated[
@@ -67,9 +76,7 @@ def prepare(
         str | None, typer.Option(metavar="pad|crop", help="For a folder: how pictures become square; pad otherwise.")
     ] = None,
     style: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this style; may be repeated.")] = None,
-    packages: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Take the packages from here instead of fetching them.")
-    ] = None,
+    packages: Packages = None,
     fps: Annotated[float | None, typer.Option(metavar="N", help="For clips: frames a second, at most; 12.")] = None,
     frames: Annotated[int | None, typer.Option(metavar="N", help="For clips: frames of each, at most; 48.")] = None,
     skin_tones: Annotated[bool, typer.Option("--skin-tones", help="For animated-emoji: every skin tone too.")] = False,
@@ -77,10 +84,8 @@ def prepare(
         list[str] | None, typer.Option(metavar="CODE", help="For speech: as en or hi; asterisk and indic take several.")
     ] = None,
     count: Annotated[int | None, typer.Option(metavar="N", help="For indic: sentences of each language; 400.")] = None,
-    rate: Annotated[int | None, typer.Option(metavar="HZ", help="For speech-folder: samples a second; 16000.")] = None,
-    speaker: Annotated[
-        str | None, typer.Option(metavar="NAME", help="For speech-folder: who speaks where no table says it.")
-    ] = None,
+    rate: Rate = None,
+    speaker: Speaker = None,
 ) -> None:
     """Prepare a data set: text2x data prepare emoji, or text2x data prepare folder DIR --name NAME
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from text2x.cli.terminal import megabytes
 from text2x.errors import InputError
 from text2x.library import ModelInfo, info, read_recipe, user_folder, without_front_matter
 from text2x.library import models as all_models
+
+if TYPE_CHECKING:
+    from text2x.weights import Packing
 
 GUIDES = ("classifier", "clip", "auto")
 
@@ -83,23 +86,55 @@ def pack(
     from text2x.recipe import Model
     from text2x.shipping import About, Part, packed_as, ship
 
-    if len(runs) == 1 and read_recipe(runs[0]).get("type") == "GANRecipe":
-        from text2x.recipes.gan import ship_gan
-
-        name, sources = output.resolve().name, tuple(attribution or ())
-        gan = ship_gan(runs[0], output, name, licence, average, packed_as(packing), sources)
-        size = sum((output / file).stat().st_size for file in gan.weights)
-        typer.echo(f"{output}  a GAN, {megabytes(size)}; use it with --model {output}")
+    other = _pack_other(runs, output, licence, average, packed_as(packing), tuple(attribution or ()))
+    if other is not None:
+        typer.echo(f"{output}  {other}, {megabytes(_weights_size(output))}; use it with {_use(output, other)}")
         return
     about = About(
         output.resolve().name, summary, licence, attribution=tuple(attribution or ()), guides=_guides(guide or ())
     )
     model = ship([Part(run, average) for run in runs], about, output, packed_as(packing))
-    size = sum((output / file).stat().st_size for file in model.weights)
+    size = _weights_size(output)
     if isinstance(model, Model):
         typer.echo(f"{output}  {len(model.stages)} stages, {megabytes(size)}; use it with --model {output}")
     else:
         typer.echo(f"{output}  {', '.join(each.recipe.kind for each in model.guides)}, {megabytes(size)}")
+
+
+def _pack_other(
+    runs: Sequence[Path], output: Path, licence: str, average: str | None, packing: Packing, sources: tuple[str, ...]
+) -> str | None:
+    """Pack what is neither a model of diffusion nor guides, and say what it is; None where it is one of these."""
+    kind, name = read_recipe(runs[0]).get("type"), output.resolve().name
+    most = {"GANRecipe": 1, "VocoderRecipe": 1, "AcousticRecipe": 2}.get(str(kind))
+    if most is None:
+        return None
+    if len(runs) > most:
+        extra = " and its vocoder's" if most == 2 else ""
+        raise InputError(f"{len(runs)} runs were given; {runs[0]} is packed alone{extra}")
+    if kind == "GANRecipe":
+        from text2x.recipes.gan import ship_gan
+
+        ship_gan(runs[0], output, name, licence, average, packing, sources)
+        return "a GAN"
+    if kind == "VocoderRecipe":
+        from text2x.recipes.vocoder import ship_vocoder
+
+        ship_vocoder(runs[0], output, name, licence, average, packing)
+        return "a vocoder"
+    from text2x.recipes.speech_running import ship_voice
+
+    ship_voice(runs[0], output, name, licence, runs[1] if len(runs) > 1 else None, average, packing, sources)
+    return "a voice"
+
+
+def _use(folder: Path, kind: str) -> str:
+    return f"--vocoder {folder}" if kind == "a vocoder" else f"--model {folder}"
+
+
+def _weights_size(folder: Path) -> int:
+    """Bytes of the weight files that a folder's recipe names."""
+    return sum((folder / file).stat().st_size for file in read_recipe(folder)["weights"])
 
 
 @app.command("import")
@@ -112,10 +147,14 @@ def import_(
     licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "unknown",
     packing: Annotated[str, typer.Option(help="How weights are kept: float32, float16 or int8.")] = "float32",
 ) -> None:
-    """Read a published Stable Diffusion, or one published network, into a folder of ours; only safetensors are read."""
+    """Read a published Stable Diffusion, one published network, or a voice of Indic-TTS, into a folder of ours.
+
+    Of pickled files weights are read and nothing is run.
+    """
     if name is not None and (not name.strip(". ") or any(sign in name for sign in "/\\")):
         raise InputError(f"cannot take the name {name!r}; a name has no slash, a folder is given by --output")
     from text2x.published.importing import import_folder
+    from text2x.published.indic_tts import import_indic_tts, is_indic_tts
     from text2x.shipping import packed_as
 
     if output is None:
@@ -124,6 +163,10 @@ def import_(
         output = output / name
     if (output / "recipe.json").exists() or (output / "network.json").exists():
         raise InputError(f"{output} holds a model already; give another --name or --output, or delete it")
+    if is_indic_tts(folder):
+        import_indic_tts(folder, output, name)
+        typer.echo(f"{output}  a voice of Indic-TTS; use it with: text2x speech TEXT --model {output}")
+        return
     made = import_folder(folder, output, licence, packed_as(packing))
     use = {
         "model": f"use it with --model {output}",
@@ -177,8 +220,19 @@ def describe(recipe: Any) -> list[tuple[str, str]]:
     guides = [each["recipe"] for each in recipe.get("guides", []) if isinstance(each, dict) and "recipe" in each]
     guides = guides or ([recipe] if recipe.get("type") == "GuideRecipe" else [])
     lines += [("guide", f"{each.get('kind')}: {_guide(each)} at {each.get('size')} pixels") for each in guides]
+    lines += _voices(recipe.get("acoustic"))
     lines += [("source", line) for line in recipe.get("attribution") or []]
     return lines
+
+
+def _voices(acoustic: Any) -> list[tuple[str, str]]:
+    """Languages and voices of a model that speaks."""
+    if not isinstance(acoustic, dict):
+        return []
+    told = acoustic.get("told") or {}
+    languages = told.get("languages") or [acoustic["language"]] if acoustic.get("language") else told.get("languages")
+    speakers = told.get("speakers") or acoustic.get("speakers") or []
+    return [("language", ", ".join(languages or ["unknown"])), ("voices", ", ".join(speakers) or "one")]
 
 
 def _guide(recipe: Any) -> str:

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from text2x.acoustics import AcousticRecipe
     from text2x.adversarial import GANRecipe
     from text2x.autoencoding import AutoencoderRecipe
+    from text2x.coding import CodecRecipe
     from text2x.priors import PriorRecipe
     from text2x.recipe import GuideRecipe, Recipe
     from text2x.vocoding import VocoderRecipe
 
-    AnyRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe | VocoderRecipe | AcousticRecipe
+    ImageRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
+    AnyRecipe = ImageRecipe | VocoderRecipe | AcousticRecipe | CodecRecipe
 
 
 def _made(file: str, name: str) -> Any:
@@ -40,6 +42,8 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "voice-indic": partial(_made, "speech", "voice_indic"),
     "vocoder": partial(_made, "vocoder", "vocoder"),
     "hifigan": partial(_made, "vocoder", "hifigan"),
+    "codec": partial(_made, "codec", "codec"),
+    "codec-kl": partial(_made, "codec", "codec_kl"),
     "classifier": partial(_made, "guides", "classifier"),
     "clip": partial(_made, "guides", "clip"),
     "judge": partial(_made, "guides", "judge"),
@@ -73,6 +77,7 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "debug-voice-flow": partial(_made, "speech", "debug_voice_flow"),
     "debug-voice-gan": partial(_made, "speech", "debug_voice_gan"),
     "debug-vocoder": partial(_made, "vocoder", "debug_vocoder"),
+    "debug-codec": partial(_made, "codec", "debug_codec"),
     "debug-classifier": partial(_made, "guides", "debug_classifier"),
     "debug-clip": partial(_made, "guides", "debug_clip"),
 }

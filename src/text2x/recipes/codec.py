@@ -1,7 +1,7 @@
 """`codec`: sound at 16 kHz to four codes a frame of 20 ms and back; `codec-kl`: to 32 latents a frame for diffusion.
 
-SEANet and a discriminator of complex spectra as in EnCodec (Defossez et al. 2022), codebooks and losses as in DAC (Kumar
-et al. 2023), small enough for two cores.
+SEANet and a discriminator of complex spectra as in EnCodec (Defossez et al. 2022), codebooks and losses as in DAC
+(Kumar et al. 2023), small enough for two cores.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from text2x.acoustics import AcousticRecipe
 from text2x.adversarial import GANRecipe
 from text2x.autoencoding import AutoencoderRecipe
 from text2x.codecs import Codec, Identity
+from text2x.coding import CodecRecipe
 from text2x.conditioning import Conditioning
 from text2x.config import override
 from text2x.data import load as load_data
@@ -40,6 +41,7 @@ from text2x.recipe import (
     trainable_of,
 )
 from text2x.recipes import RECIPES
+from text2x.recipes.codec import CodecRun, prepare_codec_run
 from text2x.recipes.dalle2_running import PriorRun, prepare_prior_run, told_embeddings
 from text2x.recipes.gan import GANRun, prepare_gan_run
 from text2x.recipes.guide_running import GuideRun, prepare_guide_run
@@ -139,7 +141,7 @@ class Run:
 
 def recipe_for(
     name: str, settings: Sequence[str] = (), data: str | None = None
-) -> Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe | VocoderRecipe | AcousticRecipe:
+) -> Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe | VocoderRecipe | AcousticRecipe | CodecRecipe:
     """A recipe by name with "field=value" settings applied; unknown names and fields raise InputError."""
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
@@ -178,9 +180,7 @@ def fitted(recipe: Recipe, images: ImageSet) -> Recipe:
     )
 
 
-def prepare_run(
-    recipe: Recipe, device: str = "cpu", data_root: Path | None = None, folder: Path | None = None
-) -> Run:
+def prepare_run(recipe: Recipe, device: str = "cpu", data_root: Path | None = None, folder: Path | None = None) -> Run:
     """Load the data and the text encoder, and make the network from the recipe's seed.
 
     `folder` is where the run is kept; the weights of a codec are copied there.
@@ -203,13 +203,22 @@ def prepare_run(
 
 
 def _prepared(
-    recipe: Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe | VocoderRecipe | AcousticRecipe,
+    recipe: Recipe
+    | GANRecipe
+    | GuideRecipe
+    | AutoencoderRecipe
+    | PriorRecipe
+    | VocoderRecipe
+    | AcousticRecipe
+    | CodecRecipe,
     device: str,
     data_root: Path | None,
     folder: Path,
-) -> Run | GANRun | GuideRun | AutoencoderRun | PriorRun | VocoderRun | SpeechRun:
+) -> Run | GANRun | GuideRun | AutoencoderRun | PriorRun | VocoderRun | SpeechRun | CodecRun:
     if isinstance(recipe, AcousticRecipe):
         return prepare_speech_run(recipe, device, data_root)
+    if isinstance(recipe, CodecRecipe):
+        return prepare_codec_run(recipe, device, data_root)
     if isinstance(recipe, VocoderRecipe):
         return prepare_vocoder_run(recipe, device, data_root)
     if isinstance(recipe, PriorRecipe):
