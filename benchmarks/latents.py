@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from text2x.codecs import LatentCodec, LatentCodecConfig
@@ -143,8 +144,8 @@ def steps_of(side: Side, count: int) -> list[tuple[float, Callable[[], object]]]
 
 
 def operations(call: Callable[[], object]) -> float:
-    """Multiply-adds of convolutions, products and attention."""
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    """Multiply-adds of convolutions, products and attention, which torch counts only where it is made of products."""
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops() / 2
 

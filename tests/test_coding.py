@@ -118,7 +118,7 @@ def test_the_debug_recipe_comes_near_to_sound_it_has_not_heard(tmp_path: Path) -
     assert isinstance(codec, NeuralTokenCodec)
     run.trainable.codec.load_state_dict(codec.network.state_dict())  # type: ignore[attr-defined]
     after = run.evaluate(run.trainable)
-    assert after["held_out"] < 0.5 * before["held_out"] and after["held_out/convergence"] < 0.8, (before, after)
+    assert after["held_out"] < 0.3 * before["held_out"] and after["held_out/convergence"] < 1, (before, after)
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:

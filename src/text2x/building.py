@@ -191,7 +191,7 @@ def _prior_part(model: Model, folder: Path, place: Callable[[str], Path]) -> tup
 def load_prior(
     recipe: PriorRecipe, path: Path, clip: Embedder, device: str = "cpu", encoder: FrozenText | None = None
 ) -> Prior:
-    """The prior of a recipe with the weights in a file; `encoder` is a sentence encoder of as many tokens as its own."""
+    """The prior of a recipe with the weights in a file; `encoder` is a sentence encoder that cuts prompts alike."""
     with no_initialization():
         network = build_prior(recipe)
     load_weights(network, path)

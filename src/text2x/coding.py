@@ -28,6 +28,8 @@ from text2x.networks.audio_codec import (
     sampled,
 )
 from text2x.networks.audio_discriminators import AudioDiscriminator, AudioDiscriminatorConfig
+from text2x.networks.dac import DAC, DACConfig
+from text2x.networks.encodec import EnCodec, EnCodecConfig
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import WeightFile
 from text2x.signal import mel_loss, multi_scale_mel_configs, spectral_loss
@@ -36,6 +38,8 @@ from text2x.weights import put_weights, unpack
 
 PART = "codec."  # the beginning of the codec's names among a run's weights
 FORMAT = 1  # of a codec's recipe.json
+
+AnyCodecConfig = AudioCodecConfig | EnCodecConfig | DACConfig
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class CodecModel:
     summary: str
     licence: str
     rate: int
-    network: AudioCodecConfig
+    network: AnyCodecConfig
     shift: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     weights: Mapping[str, WeightFile] = field(default_factory=dict)
@@ -225,21 +229,28 @@ def load_audio_codec(folder: Path, device: str = "cpu") -> NeuralTokenCodec | Au
 
 
 def codec_of(
-    network: AudioCodec, rate: int, shift: tuple[float, ...] = (), scale: tuple[float, ...] = ()
+    network: AudioCodec | EnCodec | DAC, rate: int, shift: tuple[float, ...] = (), scale: tuple[float, ...] = ()
 ) -> NeuralTokenCodec | AudioLatentCodec:
     """A network as the codec that its bottleneck makes of it."""
-    if network.quantizer is not None:
+    if not isinstance(network, AudioCodec) or network.quantizer is not None:
         return NeuralTokenCodec(network, rate)
     channels = network.config.channels
     return AudioLatentCodec(network, rate, shift or (0.0,) * channels, scale or (1.0,) * channels)
 
 
-def read_network(config: AudioCodecConfig, path: Path, sha256: str | None = None) -> AudioCodec:
+def build_codec_network(config: AnyCodecConfig) -> AudioCodec | EnCodec | DAC:
+    """The network with fresh weights, from torch's current random state."""
+    if isinstance(config, EnCodecConfig):
+        return EnCodec(config)
+    return DAC(config) if isinstance(config, DACConfig) else AudioCodec(config)
+
+
+def read_network(config: AnyCodecConfig, path: Path, sha256: str | None = None) -> AudioCodec | EnCodec | DAC:
     """A network with the weights in a file: the codec's alone, or a training run's with its discriminators."""
     tensors = unpack(load_tensors(path, sha256))
     if any(name.startswith(PART) for name in tensors):
         tensors = {name.removeprefix(PART): each for name, each in tensors.items() if name.startswith(PART)}
     with no_initialization():
-        network = AudioCodec(config)
+        network = build_codec_network(config)
     put_weights(network, tensors, path)
     return network.eval().requires_grad_(False)

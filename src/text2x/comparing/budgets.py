@@ -85,6 +85,8 @@ def prepared(recipe: AnyRecipe, device: str, data_root: Path | None) -> AnyRun:
 def recipe_of(name: str, settings: tuple[str, ...], data: str) -> AnyRecipe:
     """A recipe with settings, on the data of the comparison, that neither evaluates nor draws while it trains."""
     recipe = recipe_for(name, settings, data)
+    if not isinstance(recipe, (Recipe, GANRecipe, GuideRecipe)):
+        raise InputError(f"the recipe {name!r} makes no pictures, so it cannot be compared; name another")
     return with_training(recipe, evaluate_every=0, sample_every=0, patience=0)
 
 

@@ -70,7 +70,8 @@ def contents(path: Path) -> Iterator[tarfile.TarFile]:
             else:
                 raise InputError(f"{path} holds no files; fetch it again")
             with tempfile.TemporaryFile() as data:
-                data.write(file.read(size))
+                if data.write(file.read(size)) < size:
+                    raise InputError(f"{path} is cut off; fetch it again")
                 data.seek(0)
                 with tarfile.open(fileobj=data, mode="r:*") as archive:
                     yield archive
@@ -112,7 +113,7 @@ def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
 
 def fetch_programs(names: Sequence[str], cache: Path) -> list[Path]:
     """The .deb files of programs and of all that they need and this machine lacks, by apt into `cache`."""
-    apt = _apt(f"install {' '.join(names)} yourself")
+    apt = _apt(f"or install {' '.join(names)} yourself")
     command = [apt, "-s", "-q", "-o", "Debug::NoLocking=1", "install", "--no-install-recommends", *names]
     done = _run(command, cache, "look up " + " ".join(names))
     needed = [line.split()[1] for line in done.splitlines() if line.startswith("Inst ")]

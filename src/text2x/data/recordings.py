@@ -250,7 +250,12 @@ def tightened(timed: Timed, begin: int) -> tuple[Timed, list[tuple[int, int]]]:
         kept += [(at, at + first), (at + frames - (stays - first), at + frames)]
         durations.append(stays)
         at += frames
-    ranges = [pair for pair in kept if pair[0] < pair[1]]
+    ranges: list[tuple[int, int]] = []
+    for a, b in kept:
+        if ranges and ranges[-1][1] == a:
+            ranges[-1] = (ranges[-1][0], b)
+        elif a < b:
+            ranges.append((a, b))
     return Timed(timed.symbols, tuple(durations), timed.words, timed.score), ranges
 
 

@@ -1,7 +1,7 @@
 """An autoencoder of sound of the SEANet kind: samples [B, 1, T] to latents [B, D, S], S = T / hop, and back.
 
 Convolutions alone, as in EnCodec (Defossez et al. 2022, Sec. 3.1) but without its LSTM, so that a sample depends on
-a few frames around it. Between encoder and decoder either residual quantisation, or a Gaussian for diffusion on latents.
+a few frames around it. Between encoder and decoder: residual quantisation, or a Gaussian for diffusion on latents.
 """
 
 from __future__ import annotations

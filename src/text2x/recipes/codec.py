@@ -27,7 +27,7 @@ from text2x.config import from_dict, to_dict
 from text2x.data.audioset import AudioBatch, AudioBatchConfig, AudioBatches, AudioSet
 from text2x.errors import InputError
 from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
-from text2x.networks.audio_codec import AudioCodecConfig, GaussianConfig
+from text2x.networks.audio_codec import AudioCodec, AudioCodecConfig, GaussianConfig
 from text2x.networks.audio_discriminators import AudioDiscriminatorConfig
 from text2x.networks.residual_quantizer import ResidualQuantizerConfig
 from text2x.recipe import WeightFile
@@ -176,6 +176,7 @@ def ship_codec(
     if isinstance(recipe.network.bottleneck, GaussianConfig):
         clips = AudioBatches(load_clips(recipe.data_set, recipe.rate, data_root), recipe.data)
         network = read_network(recipe.network, path)
+        assert isinstance(network, AudioCodec)
         shift, scale = latent_moments(network, map(clips.batch_at, range(MEASURED_BATCHES)))
     model = CodecModel(
         name, recipe.summary, licence, recipe.rate, recipe.network, shift, scale, attribution=attribution

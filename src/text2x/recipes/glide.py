@@ -116,7 +116,7 @@ def _small(recipe: Recipe, name: str, text: TrainableTextConfig, size: int, patc
         size=size,
         network=replace(
             recipe.network, width=16 * patch, multipliers=(1, 2), attention_levels=(1,), head_width=16 * patch,
-            patch=patch,            context_width=text.width, vector_width=vector,
+            patch=patch, context_width=text.width, vector_width=vector,
         ),
         conditioner=text,
         vocabulary=320,
