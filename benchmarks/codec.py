@@ -146,7 +146,7 @@ def compare(arguments: argparse.Namespace) -> None:
         print(f"{name:28} {bits / seconds / 1000:6.2f} kbit/s  {told}  real-time factor {spent:.3f}")
 
 
-def steps(widths: tuple[int, ...] = (8, 12, 16), count: int = 3) -> None:
+def steps(widths: tuple[int, ...] = (8, 12, 16), count: int = 2) -> None:
     """Seconds of one core for a step with and without discriminators, 16 crops of 1 s."""
     from text2x.training_environment import has_fast_bfloat16
 

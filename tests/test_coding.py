@@ -47,9 +47,9 @@ def objective_of(settings: list[str]) -> CodecObjective:
 @pytest.mark.parametrize("settings", [[], KL], ids=["codes", "kl"])
 def test_the_loss_is_the_weighted_sum_that_is_told_and_both_networks_learn(settings: list[str]) -> None:
     objective = objective_of(settings)
-    early = objective(batch(249), torch.Generator().manual_seed(0))
+    early = objective(batch(159), torch.Generator().manual_seed(0))
     assert "discriminator" not in early
-    losses = objective(batch(250), torch.Generator().manual_seed(0))
+    losses = objective(batch(160), torch.Generator().manual_seed(0))
     told = {name: float(value.detach()) for name, value in losses.items()}
     own = 1e-4 * told["kl"] if settings else 0.25 * told["commitment"] + told["codebook"]
     wanted = told["discriminator"] + 15 * told["mel"] + told["spectral"] + told["adversarial"] + 2 * told["matching"]
@@ -118,7 +118,7 @@ def test_the_debug_recipe_comes_near_to_sound_it_has_not_heard(tmp_path: Path) -
     assert isinstance(codec, NeuralTokenCodec)
     run.trainable.codec.load_state_dict(codec.network.state_dict())  # type: ignore[attr-defined]
     after = run.evaluate(run.trainable)
-    assert after["held_out"] < 0.3 * before["held_out"] and after["held_out/convergence"] < 1, (before, after)
+    assert after["held_out"] < 0.4 * before["held_out"] and after["held_out/convergence"] < 1, (before, after)
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ OVERALL = (-0.06766283, 1.11546468, 0.04602535)
 BANDS, SIZE, HOP = 120, 321, 160  # of the P.808 network's spectrogram; the odd size is the package's
 RANGE = 80.0  # dB below the loudest: the floor of the P.808 network's spectrogram
 SPACE = "DNSMOS"
-INSTALL = "pip install 'text2x[eval]'"
+INSTALL = "get them with: pip install onnxruntime, then pip install --no-deps speechmos"
 
 
 @dataclass(frozen=True)

@@ -59,16 +59,17 @@ class Snake(nn.Module):
         return x + (self.alpha * x).sin().square() / (self.alpha + 1e-9)
 
 
-class Unit(nn.Sequential):
-    """A dilated convolution and one of width 1, to be added to the input."""
+class Unit(nn.Module):
+    """A dilated convolution and one of width 1, added to the input."""
 
     def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
         dilated = nn.Conv1d(width, width, KERNEL, dilation=dilation, padding=KERNEL // 2 * dilation)
-        super().__init__(Snake(width), dilated, Snake(width), nn.Conv1d(width, width, 1))
+        self.layers = nn.Sequential(Snake(width), dilated, Snake(width), nn.Conv1d(width, width, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, T] -> [B, C, T]."""
-        return x + super().forward(x)
+        return x + self.layers(x)
 
 
 def _encoder(config: DACConfig) -> list[nn.Module]:

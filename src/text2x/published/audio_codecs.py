@@ -220,6 +220,7 @@ def dac_origins(config: DACConfig) -> Origins:
 
 
 def _unit(ours: str, theirs: str) -> Origins:
+    ours = f"{ours}.layers"
     snakes = _snake(f"{ours}.0", f"{theirs}.snake1") | _snake(f"{ours}.2", f"{theirs}.snake2")
     return snakes | layer(f"{ours}.1", f"{theirs}.conv1") | layer(f"{ours}.3", f"{theirs}.conv2")
 

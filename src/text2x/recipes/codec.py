@@ -92,7 +92,7 @@ def debug_codec() -> CodecRecipe:
         data=AudioBatchConfig(frames=2048, hop=32),
         training=replace(
             recipe.training,
-            steps=300,
+            steps=200,
             batch_size=8,
             learning_rate=3e-3,
             warmup_steps=20,
@@ -100,10 +100,10 @@ def debug_codec() -> CodecRecipe:
             average_every=2,
             checkpoint_seconds=20,
             evaluate_every=100,
-            sample_every=300,
+            sample_every=200,
         ),
         rate=8000,
-        objective=replace(recipe.objective, adversarial_from=250, mel_exponents=(6, 10)),
+        objective=replace(recipe.objective, adversarial_from=160, mel_exponents=(6, 10)),
         data_set="tones",
     )
 
