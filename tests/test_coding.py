@@ -109,7 +109,7 @@ def test_packed_latents_have_mean_0_and_variance_1(tmp_path: Path) -> None:
     assert latents.mean((0, 2)).abs().max() < 0.4 and 0.6 < latents.std((0, 2)).min() < latents.std((0, 2)).max() < 1.6
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_debug_recipe_comes_near_to_sound_it_has_not_heard(tmp_path: Path) -> None:
     run = prepare_codec_run(recipe_for("debug-codec"))  # type: ignore[arg-type]
     before = run.evaluate(run.trainable)
@@ -118,7 +118,8 @@ def test_the_debug_recipe_comes_near_to_sound_it_has_not_heard(tmp_path: Path) -
     assert isinstance(codec, NeuralTokenCodec)
     run.trainable.codec.load_state_dict(codec.network.state_dict())  # type: ignore[attr-defined]
     after = run.evaluate(run.trainable)
-    assert after["held_out"] < 0.4 * before["held_out"] and after["held_out/convergence"] < 1, (before, after)
+    assert after["held_out"] < 0.4 * before["held_out"], (before, after)
+    assert after["held_out/convergence"] < 0.2 * before["held_out/convergence"]
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:

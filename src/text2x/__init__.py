@@ -103,9 +103,7 @@ def _check_sees(fields: dict[str, Any]) -> None:
     check_sees(fields.get("model", "emoji"))
 
 
-def speech(
-    text: str, model: str | Path | None = None, device: str = "auto", **fields: Any
-) -> Audio:
+def speech(text: str, model: str | Path | None = None, device: str = "auto", **fields: Any) -> Audio:
     """A text said aloud, which plays itself in a notebook; `fields` are those of SpeechRequest.
 
     Without a model voice-en is taken, or voice-indic if the text is written so. `load(...).generate` gives the times of

@@ -37,17 +37,29 @@ def test_the_dynamic_degree_is_the_speed_that_was_drawn(across: float, down: flo
 def test_a_frozen_clip_moves_not_at_all_and_explains_nothing() -> None:
     frozen = measured([still(seed) for seed in range(3)])
     assert motion.dynamic_degree(frozen).value == 0
-    assert motion.warp_error(frozen).value == 1 and motion.warp_error(frozen).note == "nothing changes"
+    assert motion.unexplained(frozen).value == 1 and motion.unexplained(frozen).note == "nothing changes"
+    assert motion.warp_error(frozen).value == motion.arrow_of_time(frozen).value == 0
     assert motion.flicker(frozen).value == 0
     assert motion.loop_seam(frozen).value == 0
 
 
 def test_flow_explains_motion_but_not_noise() -> None:
     moving = [circling(seed) for seed in range(4)]
-    smooth = motion.warp_error(measured(moving)).value
-    assert smooth < 0.5
-    assert motion.warp_error(measured([noisy(each) for each in moving])).value > smooth + 0.2
-    assert motion.warp_error(measured(controls(moving, 1)["shuffled"])).value > smooth + 0.1
+    real, noise = measured(moving), measured([noisy(each) for each in moving])
+    assert motion.unexplained(real).value < 0.5
+    assert motion.unexplained(noise).value > motion.unexplained(real).value + 0.2
+    shuffled = measured(controls(moving, 1)["shuffled"])
+    assert motion.warp_error(shuffled).low > 2 * motion.warp_error(real).high
+    assert motion.warp_error(noise).low > motion.warp_error(real).high
+
+
+def test_the_arrow_of_time_turns_round_with_the_clip() -> None:
+    # Motion sets in at once and dies down slowly, three times over.
+    jerks = np.cumsum([0, 1.6, 1.2, 0.8, 0.4, 0.0] * 3) / 2
+    videos = [disc(lambda t: (10 + jerks[int(t)], 16), frames=18, seed=seed) for seed in range(4)]
+    forwards, backwards = (motion.arrow_of_time(measured(each)) for each in (videos, controls(videos)["reversed"]))
+    assert forwards.low > 0.3
+    assert backwards.value == pytest.approx(-forwards.value, abs=1e-6)
 
 
 def test_flicker_is_what_changes_where_nothing_moves() -> None:

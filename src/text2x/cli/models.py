@@ -106,7 +106,7 @@ def _pack_other(
 ) -> str | None:
     """Pack what is neither a model of diffusion nor guides, and say what it is; None where it is one of these."""
     kind, name = read_recipe(runs[0]).get("type"), output.resolve().name
-    most = {"GANRecipe": 1, "VocoderRecipe": 1, "AcousticRecipe": 2}.get(str(kind))
+    most = {"GANRecipe": 1, "VocoderRecipe": 1, "CodecRecipe": 1, "AcousticRecipe": 2}.get(str(kind))
     if most is None:
         return None
     if len(runs) > most:
@@ -122,6 +122,11 @@ def _pack_other(
 
         ship_vocoder(runs[0], output, name, licence, average, packing)
         return "a vocoder"
+    if kind == "CodecRecipe":
+        from text2x.recipes.codec import ship_codec
+
+        ship_codec(runs[0], output, name, licence, average, packing, sources)
+        return "an audio codec"
     from text2x.recipes.speech_running import ship_voice
 
     ship_voice(runs[0], output, name, licence, runs[1] if len(runs) > 1 else None, average, packing, sources)
@@ -129,6 +134,8 @@ def _pack_other(
 
 
 def _use(folder: Path, kind: str) -> str:
+    if kind == "an audio codec":
+        return f"text2x.coding.load_audio_codec({str(folder)!r}) in Python"
     return f"--vocoder {folder}" if kind == "a vocoder" else f"--model {folder}"
 
 

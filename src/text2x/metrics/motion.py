@@ -1,8 +1,9 @@
 """How clips move, by optical flow without weights: how much, how smoothly, how they loop, and how like real clips.
 
-No figure stands alone: a frozen clip has no flicker and no warp error, so each is read beside the dynamic degree and
-beside `controls` of real held-out clips. Frames are compared as premultiplied RGBA in [-1, 1]; speeds are in sides of
-the picture a second. Compare clips of one rate and one size.
+No figure stands alone: a frozen clip has no flicker and no warp error, so each is read beside the others and beside
+`controls` of real held-out clips. A frozen clip is found by its dynamic degree, a shuffled one by its warp error, a
+reversed one by the arrow of time, noise by what flow leaves unexplained; the first two by the motion distance too.
+Frames are premultiplied RGBA in [-1, 1]; speeds are in sides a second. Compare clips of one rate and one size.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ FOLLOWED = 8  # frames that a point is followed for, before the grid begins anew
 SPEEDS = (0.01, 0.03, 0.1, 0.3, 1.0)  # sides a second; edges of the histogram of speeds
 PULLS = (0.1, 0.3, 1.0, 3.0, 10.0)  # sides a second squared; edges of that of accelerations
 DIRECTIONS = 8
+LEAST_SPREAD = 1e-12  # of steps, squared: below it frames differ by less than their rounding
 LEAST_ERROR = 4e-6  # mean squared: 60 dB is the most that is told apart; 8 bits alone give 59
 
 
@@ -43,6 +45,7 @@ class ClipMotion:
     flicker: float  # mean absolute difference of neighbouring frames where hardly anything moves
     seam: float  # of the last frame to the first
     step: float  # of a frame to the next, in the mean
+    arrow: float  # skewness of how steps change: see arrow_of_time
     features: NDArray[np.float64]  # [D] how followed points move: see motion_distance
 
 
@@ -74,12 +77,19 @@ def _measure(video: Video) -> ClipMotion:
         flicker=_mean(changes, drawn & (length < STILL)),
         seam=float(np.abs(values[0] - values[-1]).mean()),
         step=float(changes.mean()),
+        arrow=_skewness(np.diff(changes.mean((1, 2), dtype=np.float64))),
         features=_point_features(moved / np.float32(video.width), drawn, video.rate),
     )
 
 
 def _mean(values: NDArray[Any], where: NDArray[np.bool_]) -> float:
     return float(values[where].mean(dtype=np.float64)) if where.any() else 0.0
+
+
+def _skewness(values: NDArray[np.float64]) -> float:
+    """About zero, not about the mean, so that it turns its sign when time turns round; 0 where nothing changes."""
+    spread = float((values**2).mean())
+    return float((values**3).mean()) / spread**1.5 if spread > LEAST_SPREAD else 0.0
 
 
 def _along(after: NDArray[np.float32], field: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -179,10 +189,17 @@ def dynamic_degree(motions: Sequence[ClipMotion], seed: int = 0) -> Metric:
 
 
 def warp_error(motions: Sequence[ClipMotion], seed: int = 0) -> Metric:
-    """How much of what changes from frame to frame is not motion: 0 if flow explains it all, 1 or more if nothing.
+    """Mean absolute difference of frames to the next ones taken back along the flow, 0 to 2 (Lai et al. 2018, eq. 11).
 
-    The difference of frames taken along the flow (Lai et al. 2018, eq. 11) over the plain one, which keeps slow clips
-    from looking smooth. Ratio of means; clips in which nothing changes at all have 1: nothing is explained.
+    A clip that moves more has a larger one, and a frozen clip none: compare it at a like dynamic degree.
+    """
+    return mean([each.warp for each in motions], PIXELS, seed)
+
+
+def unexplained(motions: Sequence[ClipMotion], seed: int = 0) -> Metric:
+    """The share of what changes from frame to frame that is not motion: the warp error over the plain difference.
+
+    Ratio of means: 0 if flow explains all changes, 1 or more if none, and 1 for frozen clips, in which there are none.
     """
     changes = np.array([each.change for each in motions])
     if not changes.mean() > 0:
@@ -193,6 +210,15 @@ def warp_error(motions: Sequence[ClipMotion], seed: int = 0) -> Metric:
 def flicker(motions: Sequence[ClipMotion], seed: int = 0) -> Metric:
     """Mean absolute difference of neighbouring frames where less than 0.1 pixels move; 0 to 2, and 0 if frozen."""
     return mean([each.flicker for each in motions], PIXELS, seed)
+
+
+def arrow_of_time(motions: Sequence[ClipMotion], seed: int = 0) -> Metric:
+    """Whether motion sets in faster than it dies down (above 0) or the other way round; about 0 if it is the same.
+
+    Skewness of how the step from frame to frame changes, in the mean over clips. It has no unit; a reversed clip has
+    it with the other sign, exactly, and a frozen one has 0. It is to be like that of real clips, not large.
+    """
+    return mean([each.arrow for each in motions], "skewness of the changes of steps", seed)
 
 
 def loop_seam(motions: Sequence[ClipMotion], seed: int = 0) -> Metric:
@@ -208,8 +234,8 @@ def motion_distance(motions: Sequence[ClipMotion], reference: Sequence[ClipMotio
 
     Points go with the flow; speeds, accelerations, their directions, and what turns round with time are counted, in
     the manner of Liu et al. 2024 (Fréchet video motion distance). Features are scaled by the reference's spread. It
-    takes 50 clips on each side, and is 0 in the mean for clips that move alike. A frozen, a shuffled and a reversed
-    copy of the reference are all further off than real clips are: see `controls`.
+    takes 50 clips on each side, and is 0 in the mean for clips that move alike. Frozen and shuffled copies are far off;
+    reversed ones only where things fall, grow or gather speed, which clips that swing to and fro do not.
     """
     rows, real = (np.stack([each.features for each in some]) for some in (motions, reference))
     spread = real.std(0)

@@ -27,7 +27,7 @@ INSTALL = "pip install 'text2x[eval]'"
 
 def recogniser() -> Callable[[Audio], str]:
     """A function that hears English with the language model that comes with the package."""
-    decoder = _decoder()(loglevel="FATAL")
+    decoder = _decoder()(cmn="batch", loglevel="FATAL")  # batch: not led by what was heard before
     return lambda sound: _hear(decoder, sound)
 
 
