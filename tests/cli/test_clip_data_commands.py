@@ -28,7 +28,7 @@ def test_a_folder_of_videos_is_prepared_and_listed(run: Run, tmp_path: Path) -> 
     assert "bad.mp4" in errors and "first 4 frames" in errors
     assert [item.frames for item in load_clips(folder).items] == [4, 4]
     _, printed, _ = run("data")
-    assert str(folder) in printed
+    assert f"toys            your own moving pictures\n                {folder}\n" in printed
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ def data(context: typer.Context) -> None:
 def _own_kind(folder: Path) -> str:
     """What a set that the user made holds."""
     spoken = (folder / "audio.i16").is_file()
+    if (folder / "frames.npy").is_file():
+        return "your own moving pictures"
     return "your own recordings" if spoken else "your own pictures"
 
 

@@ -192,7 +192,7 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write into a folder beside the target and rename it: whole or not at all, an older one replaced."""
     folder = folder.absolute()
     if folder.exists() and not (folder / INDEX).is_file() and not _is_empty(folder):
-        raise InputError(f"{folder} exists and is no image set; choose another folder or name")
+        raise InputError(f"{folder} exists and is no data set; choose another folder or name")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
