@@ -129,7 +129,7 @@ IMAGE = ComparisonSet(
             "the prompt is found more often where tokens are attended to",
         ),
     ),
-    gaps=("pixels against latents: there is no latent recipe yet, so it is not compared",),
+    gaps=("pixels against latents: latents need an autoencoder trained first, which this set does not do yet",),
 )  # fmt: skip
 
 _SHAPES = {"sampler": "ddim", "steps": 6}
