@@ -18,6 +18,7 @@ from text2x.text import clean_prompt
 
 LINE_SPACES = "\t\n\v\f\r\x85"  # control characters that are white space in a text
 MAX_NAME = 100  # characters of a sampler's or a style's name
+MOST_NAMES = 20  # that an error lists
 
 
 def request_field(
@@ -42,7 +43,8 @@ def unknown(what: str, name: object, known: Iterable[str]) -> InputError:
         message += f"; did you mean {' or '.join(near)}?"
     if not names:
         return InputError(f"{message}; there is none")
-    return InputError(f"{message}{'' if near else ';'} known: {', '.join(names[:40])}{', ...' * (len(names) > 40)}")
+    rest = ", ..." if len(names) > MOST_NAMES else ""
+    return InputError(f"{message}{'' if near else ';'} known: {', '.join(names[:MOST_NAMES])}{rest}")
 
 
 def shortened(text: str, length: int = 60) -> str:

@@ -5,6 +5,7 @@ Reddy et al. 2022 (P.835) and 2021 (P.808); the networks are those of the packag
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,8 +86,7 @@ def load_dnsmos() -> Dnsmos:
     found = importlib.util.find_spec("speechmos")
     if found is None or found.origin is None or importlib.util.find_spec("onnxruntime") is None:
         raise InputError(f"speechmos and onnxruntime are needed for DNSMOS and are not installed; {INSTALL}")
-    import onnxruntime
-
+    onnxruntime = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     folder = Path(found.origin).parent / "dnsmos_models"
