@@ -93,7 +93,7 @@ def test_saving_replaces_an_older_set_but_no_other_folder(tmp_path: Path):
     precious = tmp_path / "photographs"
     precious.mkdir()
     (precious / "holiday.png").write_bytes(b"x")
-    with pytest.raises(InputError, match="no image set"):
+    with pytest.raises(InputError, match="no data set"):
         make_set(3).save(precious)
     assert (precious / "holiday.png").exists()
 
