@@ -11,6 +11,8 @@ from text2x.audio import Audio
 from text2x.audio_files import encode, read, read_metadata, save, save_stream, stream
 from text2x.errors import InputError
 
+pytestmark = pytest.mark.medium
+
 RATE = 16_000
 METADATA = {"prompt": "ein schöner Tag\nनमस्ते", "seed": 7, "model": "voice", "version": "0.1", "speed": 1.25}
 LOSSY = {"mp3": 0.03, "ogg": 0.03, "opus": 0.05, "aac": 0.05}  # largest difference of a tone

@@ -32,6 +32,8 @@ from text2x.requests import ImageRequest
 from text2x.sampling import TrainedStage
 from tiny_models import STYLES, base_recipe, upsampler_recipe, write_model
 
+pytestmark = pytest.mark.medium
+
 Make = Callable[..., DiffusionGenerator]
 
 

@@ -20,6 +20,8 @@ import typer
 
 from text2x.cli import app
 
+pytestmark = pytest.mark.medium
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SHIPPED = ROOT / "src" / "text2x" / "shipped" / "emoji" / "recipe.json"

@@ -18,6 +18,8 @@ from text2x.media import Image
 from text2x.requests import ImageRequest, Progress
 from tiny_models import base_recipe, upsampler_recipe, write_model
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> DiffusionGenerator:

@@ -33,6 +33,8 @@ from text2x.metrics.features import pixels
 from text2x.requests import Generator, ImageRequest, Result
 from tiny_models import base_recipe, write_model
 
+pytestmark = pytest.mark.medium
+
 IMAGES = shapes()
 KEYS = {(item.captions[0], item.style): row for row, item in enumerate(IMAGES.items)}
 

@@ -21,6 +21,8 @@ from text2x.shipping import About, Part, ship
 from tiny_guides import CLASSES, classifier_recipe, clip_recipe, write_guide_run
 from tiny_models import base_recipe, upsampler_recipe, write_model
 
+pytestmark = pytest.mark.medium
+
 FORMS = (
     "none", "cfg:3", "cfg:3,interval=0.1-0.8", "cfg:3,rescale=0.7", "cfg:3,threshold=0.95", "apg:4", "auto:3",
     "classifier:20", "clip:5", "cfg:0+classifier:20", "cfg:3+auto:2+classifier:20+clip:5",

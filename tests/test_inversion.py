@@ -12,6 +12,8 @@ from text2x.diffusion.samplers import ddim, time_grid
 from text2x.diffusion.schedules import SCHEDULES
 from text2x.inversion import invert, renoised, slerp
 
+pytestmark = pytest.mark.medium
+
 MIXTURE = Mixture()
 
 

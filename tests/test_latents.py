@@ -36,6 +36,8 @@ from text2x.sampling import Region
 from text2x.shipping import About, Part, ship
 from tiny_latents import latent_recipe, tiny_codec, write_latent_model, write_latent_run
 
+pytestmark = pytest.mark.medium
+
 
 def pictures(count: int = 2, size: int = 32) -> torch.Tensor:
     return torch.rand(count, 4, size, size, generator=torch.Generator().manual_seed(1)) * 2 - 1

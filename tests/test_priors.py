@@ -21,6 +21,8 @@ from text2x.priors import Prior, PriorLoss, PriorRecipe, PriorSampling, PriorTex
 from text2x.recipes.dalle2 import debug_dalle2_prior, debug_dalle2_prior_ar
 from text2x.text_conditioner import MiniLMConfig
 
+pytestmark = pytest.mark.medium
+
 D, TOKENS = 32, 12
 WORDS = {"": 0, "sun": 1, "moon": 2}
 

@@ -20,6 +20,8 @@ from text2x.weights import pack
 from tiny_guides import classifier_recipe, clip_recipe, judge_recipe, write_guide_run
 from tiny_models import base_recipe, upsampler_recipe
 
+pytestmark = pytest.mark.medium
+
 GUIDES = {"classifier": classifier_recipe(), "clip": clip_recipe(), "judge": judge_recipe()}
 ABOUT = About("tiny", None, "CC0-1.0")
 

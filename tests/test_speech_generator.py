@@ -16,6 +16,8 @@ from text2x.speech_models import build_speech_generator
 from text2x.speech_requests import SpeechRequest
 from tiny_voices import voice, write_voice
 
+pytestmark = pytest.mark.medium
+
 TEXT = "Go left, then stop. Two red lights!\n\nGo on."
 Say = Callable[..., Result]
 

@@ -25,6 +25,8 @@ from text2x.unclip import load_embedder, told
 from tiny_models import base_recipe, write_model
 from tiny_unclip import D, clip_recipe, decoder_recipe, prior_recipe, random_network, write_run, write_unclip
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> DiffusionGenerator:

@@ -21,6 +21,8 @@ from text2x.requests import ImageRequest, Progress, Result
 from text2x.upscaling import steps_to
 from tiny_models import base_recipe, upsampler_recipe, write_model
 
+pytestmark = pytest.mark.medium
+
 Make = Callable[..., DiffusionGenerator]
 
 

@@ -14,6 +14,8 @@ from text2x.media import Image
 from text2x.video import Video, read_metadata
 from text2x.video_files import Shot, losses, sampled, shots
 
+pytestmark = pytest.mark.medium
+
 ABOUT = {"prompt": "ein Apfel – rot", "seed": 2**40, "model": "motion"}
 
 

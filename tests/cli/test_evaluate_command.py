@@ -14,6 +14,8 @@ from text2x.data.shapes import STYLES
 from tiny_guides import judge_recipe, write_guide_run
 from tiny_models import base_recipe, write_model
 
+pytestmark = pytest.mark.medium
+
 FILES = ["report.md", "report.json", "sheet.png", "copies.png"]
 
 

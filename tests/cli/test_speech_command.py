@@ -19,6 +19,8 @@ from text2x.audio_files import read_metadata
 from text2x.errors import InputError
 from tiny_voices import write_voice
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture(scope="module")
 def voice_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -12,6 +12,8 @@ from text2x.edits import Upscaling
 from text2x.media import Image, read_metadata
 from text2x.requests import ImageRequest, OnStep, Result
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture
 def asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> list[ImageRequest]:

@@ -14,6 +14,8 @@ from text2x.video import Video, read_metadata
 from tiny_gan import write_gan
 from tiny_models import base_recipe, write_model
 
+pytestmark = pytest.mark.medium
+
 GAN = ("--model", "./gan")
 
 

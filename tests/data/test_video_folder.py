@@ -12,6 +12,8 @@ from text2x.data.video_folder import prepare_video_folder
 from text2x.errors import InputError
 from text2x.video import Video
 
+pytestmark = pytest.mark.medium
+
 pytest.importorskip("cv2")
 
 

@@ -8,6 +8,8 @@ from text2x.errors import InputError
 from text2x.metrics.agreement import Distractors, accuracy, chance, r_precision
 from text2x.metrics.intervals import wilson
 
+pytestmark = pytest.mark.medium
+
 CONCEPTS = [f"thing {i}" for i in range(150)]
 
 

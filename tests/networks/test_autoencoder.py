@@ -11,6 +11,8 @@ from text2x.config import from_dict, to_dict
 from text2x.errors import InputError
 from text2x.networks.autoencoder import Autoencoder, AutoencoderConfig
 
+pytestmark = pytest.mark.medium
+
 SMALL = AutoencoderConfig(width=16, multipliers=(1, 2), latent_channels=3)
 
 

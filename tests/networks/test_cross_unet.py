@@ -13,6 +13,8 @@ from text2x.config import from_dict, to_dict
 from text2x.errors import InputError
 from text2x.networks.cross_unet import CrossUNet, CrossUNetConfig
 
+pytestmark = pytest.mark.medium
+
 TEXT, VECTOR, TOKENS, EXTRA = 10, 6, 5, 2
 CONFIG = CrossUNetConfig(
     in_channels=3,

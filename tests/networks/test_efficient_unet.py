@@ -11,6 +11,8 @@ from text2x.config import from_dict, to_dict
 from text2x.errors import InputError
 from text2x.networks.efficient_unet import EfficientUNet, EfficientUNetConfig
 
+pytestmark = pytest.mark.medium
+
 CONFIG = EfficientUNetConfig(
     extra_channels=9, width=8, multipliers=(1, 2), blocks=(1, 2), context_width=10, vector_width=6, head_width=8,
     pooled_context=True,

@@ -13,6 +13,8 @@ from text2x.files import read_json, write_json
 from text2x.networks.dac import DAC
 from text2x.published.audio_codecs import codec_config, import_codec, load_published_codec
 
+pytestmark = pytest.mark.medium
+
 ENCODEC = {
     "num_filters": 4, "hidden_size": 8, "upsampling_ratios": [5, 4, 2], "codebook_size": 16, "sampling_rate": 4000,
     "target_bandwidths": [0.4, 1.2],

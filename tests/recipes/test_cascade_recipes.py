@@ -39,8 +39,9 @@ def test_the_structure_is_as_published() -> None:
     for each in (glide, upsampler):
         assert isinstance(each.conditioner, TrainableTextConfig) and each.conditioner.pooling == "last"
         assert isinstance(each.network, UNetConfig) and each.network.text == "joint" and each.network.padding_seen
-        assert each.network.out_channels == 2 * each.network.in_channels and each.parameterization == "epsilon"
+        assert each.network.out_channels == 2 * each.network.in_channels
     assert (glide.schedule.kind, upsampler.schedule.kind) == ("cosine", "linear")  # type: ignore[union-attr]
+    assert glide.parameterization == recipe("imagen").parameterization == "epsilon"
     imagen, first, second = (recipe(f"imagen{end}") for end in ("", "-upsampler", "-upsampler-2"))
     assert all(each.network.pooled_context and each.sampling.threshold == 0.995 for each in (imagen, first, second))  # type: ignore[union-attr]
     assert [type(each.schedule).__name__ for each in (imagen, first, second)] == ["Cosine", "Cosine", "Betas"]
@@ -123,7 +124,7 @@ def test_imagens_threshold_stays_when_the_scale_is_changed(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_debug_glide_learns_colours_with_words_of_its_own(tmp_path: Path) -> None:
-    train("debug-glide", folder=tmp_path / "run")
+    train("debug-glide", settings=("training.steps=1200",), folder=tmp_path / "run")
     generator = load(tmp_path / "run", "cpu")
     right = 0
     for place, (colour, channel) in enumerate([("red", 0), ("green", 1), ("blue", 2)] * 4):

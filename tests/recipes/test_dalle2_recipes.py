@@ -28,6 +28,8 @@ from text2x.requests import ImageRequest
 from text2x.shipping import About, Part, ship
 from tiny_unclip import write_run
 
+pytestmark = pytest.mark.medium
+
 CLIP = "debug-dalle2-clip"
 QUICK = ("training.evaluate_every=0", "training.log_every=5", "training.checkpoint_seconds=1000")
 

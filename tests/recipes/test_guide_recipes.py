@@ -22,6 +22,8 @@ from text2x.recipes.running import recipe_for, train
 from text2x.shipping import About, Part, ship
 from text2x.text_conditioner import MiniLMText
 
+pytestmark = pytest.mark.medium
+
 QUICK = ("training.evaluate_every=0", "training.log_every=5", "training.checkpoint_seconds=1000")
 
 

@@ -24,6 +24,8 @@ from text2x.training import Trainer
 from text2x.training_log import read_log
 from tiny_latents import latent_recipe, write_autoencoder_run, write_latent_model, write_latent_run
 
+pytestmark = pytest.mark.medium
+
 QUICK = {"evaluate_every": 0, "sample_every": 0, "log_every": 10, "precision": "float32"}
 
 

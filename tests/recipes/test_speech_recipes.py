@@ -27,6 +27,8 @@ from text2x.recipes.speech_running import (
 from text2x.speech_requests import SpeechRequest
 from text2x.spoken import PHONES
 
+pytestmark = pytest.mark.medium
+
 NAMES = ["voice", "voice-flow", "voice-gan", "voice-indic", "debug-voice", "debug-voice-flow", "debug-voice-gan"]
 
 

@@ -1,8 +1,8 @@
 """`imagen`: a frozen text encoder, a UNet and two Efficient U-Nets that make the picture larger (Saharia et al. 2022).
 
-Pooled text by attention, noise predicted, dynamic thresholding; upsamplers forgive faults of the small picture by noise
-added to it. T5 in place of MiniLM: `--set conditioner=...`; docs/concepts/cascades.md has the line, and what is scaled
-down.
+Pooled text by attention, noise predicted by the base, dynamic thresholding; upsamplers forgive faults of the small
+picture by noise added to it. T5 in place of MiniLM: `--set conditioner=...`; docs/concepts/cascades.md has the line,
+and what is scaled down.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def imagen_upsampler() -> Recipe:
         data=BatchConfig(size=64, styles=STYLES, exclude_groups=("flags",), augment_probability=0.0),
         training=TrainingConfig(steps=3000, optimizer="muon", learning_rate=1e-3, averages=(0.998, 0.9995)),
         schedule=Cosine(offset=0.008, smallest_alpha=0.003),
-        parameterization="epsilon",
+        parameterization="v",  # noise, as published, needs a longer training: docs/concepts/cascades.md
         objective=DenoisingConfig(mask_probability=0.25),
         sampling=SamplingConfig(sampler="dpmpp_2m", steps=12, guidance=2.0, grid="log_snr", threshold=THRESHOLD),
         low_resolution=LowResolution(factor=2, largest_noise=1.0, sampling_noise=0.2),
@@ -99,7 +99,7 @@ def imagen_upsampler_2() -> Recipe:
 
 def debug_imagen() -> Recipe:
     """`imagen` on shapes of 16 px, in seconds."""
-    shape = {"width": 32, "multipliers": (1, 2), "attention_levels": (1,), "head_width": 32, "patch": 2}
+    shape = {"width": 32, "multipliers": (1, 2), "attention_levels": (1,), "head_width": 32}
     return _small(imagen(), "debug-imagen", 16, 2.0, shape)
 
 
