@@ -141,13 +141,15 @@ def load_voice(
 def voice_for(text: str, language: str | None = None, folder: Path | None = None) -> str:
     """The name of the voice that is usual for a text: voice-en, or voice-indic if most of its letters are Indic.
 
-    Where that one is missing the only voice there is, if there is one.
+    Where that one is missing the only voice there is, if there is one; InputError where there is none at all.
     """
     indic = sum("\u0900" <= each <= "\u0d7f" for each in text)  # Devanagari to Malayalam
     letters = sum(each.isalpha() for each in text)
     other = not language.lower().startswith("en") if language else 2 * indic > letters
     name = "voice-indic" if other else "voice-en"
     voices = [each.name for each in models(folder) if each.kind == "speech"]
+    if not voices:
+        raise InputError("there is no voice yet: `text2x train voice` makes one; give its run with --model runs/voice")
     return voices[0] if name not in voices and len(voices) == 1 else name
 
 

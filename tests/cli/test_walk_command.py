@@ -88,4 +88,4 @@ def test_what_cannot_be_done_is_said_in_one_line(
 def test_a_model_of_diffusion_cannot_walk(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_model(here / "dots", (base_recipe(),), 16)
     assert main(["image", "a cat", "--model", "./dots", "--walk", "4"]) == 2
-    assert "the model dots cannot walk: --walk is for GANs; give one, as --model emoji-gan" in capsys.readouterr().err
+    assert "the model dots cannot walk: --walk is for GANs; `text2x train gan` makes one" in capsys.readouterr().err

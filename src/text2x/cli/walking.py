@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from text2x.gan_generator import GANGenerator
     from text2x.video import Video
 
-MODEL = "emoji-gan"  # that can walk
 FORMATS = ("webp", "png", "gif")
 
 Walk = Annotated[
@@ -87,7 +86,7 @@ def _able(generator: Any, name: str) -> GANGenerator:
     from text2x.gan_generator import GANGenerator
 
     if not isinstance(generator, GANGenerator):
-        raise InputError(f"the model {name} cannot walk: --walk is for GANs; give one, as --model {MODEL}")
+        raise InputError(f"the model {name} cannot walk: --walk is for GANs; `text2x train gan` makes one")
     return generator
 
 
