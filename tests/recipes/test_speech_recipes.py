@@ -11,6 +11,7 @@ from text2x.config import from_dict, to_dict
 from text2x.data.speechset import SpeechSet
 from text2x.data.tone_speech import WORDS, tone_speech
 from text2x.errors import InputError
+from text2x.files import write_json
 from text2x.library import info, load_voice, voice_for
 from text2x.recipes import RECIPES
 from text2x.recipes.running import train
@@ -110,6 +111,10 @@ def test_a_voice_learns_is_packed_and_speaks(name: str, steps: int, better: floa
 
 
 def test_a_text_has_the_voice_of_its_script(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no voice yet: `text2x train voice` makes one"):
+        voice_for("Good morning.", folder=tmp_path)
+    for name in ("voice-en", "voice-indic"):
+        write_json(tmp_path / name / "recipe.json", {"type": "SpeechModel"})
     assert voice_for("Good morning.", folder=tmp_path) == "voice-en"
     assert voice_for("नमस्ते", folder=tmp_path) == voice_for("Hi", "te", tmp_path) == "voice-indic"
     assert voice_for("Hi नमस्ते", "en-IN", tmp_path) == "voice-en"
