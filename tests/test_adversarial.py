@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,11 +18,14 @@ from text2x.adversarial import (
     gradient_penalty,
     held_out,
     squared_gradient,
+    unlikeness,
 )
 from text2x.conditioning import Conditioning
 from text2x.data.batches import Batch
 from text2x.errors import InputError
+from text2x.guides import CLIPGuide, load_clip
 from text2x.networks.gan import GAN, GANConfig
+from tiny_guides import clip_recipe, write_guide_run
 
 SMALL = GANConfig(
     size=16,
@@ -107,7 +111,7 @@ def test_each_network_gets_the_gradient_of_its_own_loss_and_nothing_else(loss: s
     if loss == "hinge":
         judged = F.relu(1 - real).mean() + F.relu(1 + fake).mean() / 2 + F.relu(1 + other).mean() / 2
         drawn = -fake.mean()
-        made.config = replace(made.config, penalty_share=1e-9)  # no penalty in this step
+        made.config = replace(made.config, penalty_share=0.0)  # no penalty at all
     else:
         judged = F.softplus(fake - real).mean() + F.softplus(other - real).mean() / 2
         drawn = F.softplus(real - fake).mean()
@@ -242,8 +246,12 @@ def test_the_score_of_a_coin_is_the_closed_form_and_the_true_distribution_is_bes
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("penalty_share", 0.0), ("augment_probability", 1.0), ("gamma", -1.0), ("mismatch_weight", -1)]
-)
+    ("field", "value"),
+    [
+        ("penalty_share", -0.1), ("penalty_share", 1.1), ("augment_probability", 1.0), ("gamma", -1.0),
+        ("mismatch_weight", -1), ("clip_weight", -1),
+    ],
+)  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(InputError, match=f"objective.{field} is {value}"):
         replace(PLAIN, **{field: value})
@@ -260,3 +268,48 @@ def test_a_frozen_discriminator_teaches_the_generator_through_the_penalty_as_wel
     losses["loss"].backward()
     assert all(float(value.grad.abs().sum()) > 0 for value in made.gan.generator.parameters() if value.grad is not None)
     assert made.gan.generator.end.weight.grad is not None  # type: ignore[union-attr]
+
+
+# A CLIP beside the discriminator
+
+
+def clip_guide(folder: Path) -> CLIPGuide:
+    return load_clip(write_guide_run(folder, clip_recipe()))
+
+
+def test_the_angle_to_a_text_is_that_of_its_embedding(tmp_path: Path) -> None:
+    guide = clip_guide(tmp_path)
+    size = guide.recipe.size
+    images = (torch.rand(3, 4, 2 * size, 2 * size, generator=rng()) * 2 - 1).requires_grad_()
+    captions = ("dog face", "red circle", "moon")
+    found = unlikeness(guide, images, captions, (None,) * 3, rng(1))
+    stream = rng(1)
+    t = torch.rand(3, generator=stream) / 2
+    noise = torch.randn(3, 4, size, size, generator=stream)
+    share = t[:, None, None, None]
+    with torch.no_grad():
+        seen = guide.network.image_embedding((1 - share) * F.avg_pool2d(images, 2) + share * noise, t)
+    cosines = (seen * guide.text_embeddings(captions, (None,) * 3)).sum(1)
+    torch.testing.assert_close(found.detach(), cosines.acos().square() / 2, atol=1e-4, rtol=1e-4)
+    found.sum().backward()
+    assert images.grad is not None and all(float(each.abs().max()) > 0 for each in images.grad)
+
+
+def test_a_clip_teaches_the_generator_alone(tmp_path: Path) -> None:
+    guide = clip_guide(tmp_path)
+    gradients = []
+    for weight in (0.0, 2.0):
+        torch.manual_seed(0)
+        gan = GAN(replace(SMALL, size=16))
+        made = Adversarial(gan, Lengths(), replace(PLAIN, clip_weight=weight), "cpu", guide if weight else None)
+        made(replace(batch(), captions=tuple("abcdef")), rng())["loss"].backward()
+        gradients.append({name: value.grad for name, value in gan.named_parameters() if value.grad is not None})
+    changed = {name for name in gradients[0] if not torch.equal(gradients[0][name], gradients[1][name])}
+    assert changed and all(name.startswith("generator.") for name in changed)
+
+
+def test_a_clip_and_its_weight_belong_together(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="objective.clip_weight is 0.5: above 0 it needs a CLIP"):
+        objective(replace(PLAIN, clip_weight=0.5))
+    with pytest.raises(InputError, match=r"objective.clip_weight is 0.0: .* at 0 it has none"):
+        Adversarial(GAN(SMALL), Lengths(), PLAIN, "cpu", clip_guide(tmp_path))

@@ -2,12 +2,13 @@
 
 "loss" is the sum of both losses. The discriminator's sees the generator's pictures detached, the generator's goes
 through the discriminator with its weights detached: each network gets the gradient of its own loss and nothing else.
-Shapes: B batch, V text vector width, A augmentation labels. Logits [B]: higher for what looks real and fits its text.
+Shapes: B batch, V text vector width, A augmentation labels. Logits [B], or [B, heads]: higher for what looks real and
+fits its text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from text2x.conditioning import Conditioner
 from text2x.data.batches import Batch, BatchConfig
 from text2x.errors import InputError
+from text2x.guides import CLIPGuide
 from text2x.networks.gan import GAN, GANConfig, in_range
 from text2x.text_conditioner import HubTextConfig, MiniLMConfig
 from text2x.training_config import TrainingConfig
@@ -29,6 +31,7 @@ LABELS = (
 MOST_SHIFT = 1 / 8  # of the side (Zhao et al. 2020, DiffAugment, Sec. 3.3)
 WINDOW = 1 / 2  # side of what is cut out, as a share of the picture's (the same)
 MOST_BRIGHTER, MOST_COLOUR = 0.3, 0.2  # factors of 1 +- that
+CLIP_MOST_NOISE = 0.5  # time up to which what the CLIP sees is noised: what fools it by single pixels is drowned
 GRADIENT_WEIGHT, GRADIENT_POWER = 2.0, 6.0  # of the matching-aware gradient penalty (Tao et al. 2022, DF-GAN, Eq. 3)
 
 
@@ -39,7 +42,10 @@ class AdversarialConfig:
     "hinge": the hinge loss with the penalty 2 |gradient by picture and text|^6 at real pairs (DF-GAN, Eq. 2 and 3).
     "relativistic": softplus of differences of logits, pair by pair, with penalties gamma / 2 |gradient by picture|^2 at
     real and at made pictures (Huang et al. 2024, "The GAN is dead; long live the GAN!", R3GAN, Eq. 2 to 4).
-    Penalties need a second derivative: they are taken in `penalty_share` of the steps, with 1 / that share as weight.
+    Penalties need a second derivative: they are taken in `penalty_share` of the steps, with 1 / that share as weight,
+    and not at all if it is 0: a frozen network's features need none (Sauer et al. 2021, Projected GANs).
+    With `clip_weight` the generator is also told how far its pictures are from their texts to a frozen noised CLIP
+    (Sauer et al. 2023, StyleGAN-T, Sec. 3.3).
     """
 
     loss: Literal["hinge", "relativistic"] = "relativistic"
@@ -47,15 +53,17 @@ class AdversarialConfig:
     penalty_share: float = 0.25
     mismatch_weight: float = 0.5  # of real pictures with another's text
     augment_probability: float = 0.5  # of each change, told to the discriminator
+    clip_weight: float = 0.0
+    clip: str = "emoji-guides"  # a model or a folder with a noised CLIP
 
     def __post_init__(self) -> None:
-        if not 0 < self.penalty_share <= 1:
-            raise InputError(f"objective.penalty_share is {self.penalty_share}; it must be above 0 and at most 1")
+        if not 0 <= self.penalty_share <= 1:
+            raise InputError(f"objective.penalty_share is {self.penalty_share}; it must be from 0 to 1")
         if not 0 <= self.augment_probability < 1:
             raise InputError(
                 f"objective.augment_probability is {self.augment_probability}; it must be from 0 to below 1"
             )
-        for name in ("gamma", "mismatch_weight"):
+        for name in ("gamma", "mismatch_weight", "clip_weight"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"objective.{name} is {getattr(self, name)}; it must be at least 0")
 
@@ -91,13 +99,22 @@ class Adversarial:
     """
 
     def __init__(
-        self, gan: GAN, conditioner: Conditioner, config: AdversarialConfig, device: torch.device | str = "cpu"
+        self,
+        gan: GAN,
+        conditioner: Conditioner,
+        config: AdversarialConfig,
+        device: torch.device | str = "cpu",
+        clip: CLIPGuide | None = None,
     ) -> None:
-        self.gan, self.conditioner, self.config = gan, conditioner, config
+        if (clip is None) == (config.clip_weight > 0):
+            raise InputError(
+                f"objective.clip_weight is {config.clip_weight}: above 0 it needs a CLIP, at 0 it has none"
+            )
+        self.gan, self.conditioner, self.config, self.clip = gan, conditioner, config, clip
         self.device = torch.device(device)
 
     def __call__(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
-        """Losses "generator" and "discriminator", their sum as "loss", the penalty, and mean logits."""
+        """Losses "generator" and "discriminator", their sum as "loss", the penalty, mean logits, "unlike" of a CLIP."""
         vector = self._vector(batch)
         count, config = len(batch.images), self.config
         labels = [draw_labels(count, config.augment_probability, rng).to(self.device) for _ in range(2)]
@@ -111,6 +128,9 @@ class Adversarial:
         logits = functional_call(self.gan.discriminator, frozen, (fake, vector, labels[1]))
         hinge = config.loss == "hinge"
         generator = -logits.mean() if hinge else F.softplus(judged["real"].detach() - logits).mean()
+        if self.clip is not None:
+            judged["unlike"] = unlikeness(self.clip, in_range(made), batch.captions, batch.styles, rng)
+            generator = generator + config.clip_weight * judged["unlike"].mean()
         loss = judged["discriminator"] + judged["penalty"] + generator
         means = {name: value.detach().mean() for name, value in judged.items()}
         return {**means, "loss": loss, "generator": generator.detach()}
@@ -145,8 +165,30 @@ class Adversarial:
             penalty = gradient_penalty(is_real, [real, text])
         elif penalised:
             penalty = config.gamma / 2 * squared_gradient(is_real.sum() + is_fake.sum(), [real, fake])
-        penalty = penalty / config.penalty_share
+        penalty = penalty / config.penalty_share if penalised else penalty
         return {"discriminator": loss, "penalty": penalty, "real": is_real, "fake": is_fake, "mismatched": other}
+
+
+def unlikeness(
+    clip: CLIPGuide,
+    images: Tensor,
+    captions: Sequence[str],
+    styles: Sequence[str | None],
+    rng: torch.Generator,
+) -> Tensor:
+    """Squared angle between pictures and texts, 2 arcsin(|a - b| / 2)^2 with unit vectors a, b: [B], differentiable.
+
+    Pictures [B, 4, H, H] are brought to the CLIP's size by area and noised to times from 0 to CLIP_MOST_NOISE.
+    """
+    size = clip.recipe.size
+    small = images.float() if images.shape[-1] == size else F.adaptive_avg_pool2d(images.float(), size)
+    t = torch.rand(len(small), generator=rng) * CLIP_MOST_NOISE
+    noise = torch.randn(small.shape, generator=rng).to(small.device)
+    t = t.to(small.device)
+    share = t[:, None, None, None]
+    seen = clip.network.image_embedding((1 - share) * small + share * noise, t)
+    apart = (seen - clip.text_embeddings(captions, styles)).norm(dim=1).clamp_max(2 - 1e-4)  # arcsin' is endless at 2
+    return 2 * (apart / 2).arcsin().square()
 
 
 def gradient_penalty(logits: Tensor, inputs: list[Tensor]) -> Tensor:

@@ -88,9 +88,15 @@ class CLIPGuide:
         """The styles that it knows by name."""
         return self.recipe.conditioner.styles
 
+    def text_embeddings(self, prompts: Sequence[str], styles: Sequence[str | None]) -> Tensor:
+        """Unit vectors [N, D] of prompts; a style that it does not know counts as not named."""
+        return _text_embeddings(
+            self.network, self.text, prompts, [each if each in self.styles else None for each in styles]
+        )
+
     def similarity(self, prompt: str, style: str | None = None) -> LogProbability:
         """The scaled cosine of picture and text; a style that it does not know counts as not named."""
-        text = _text_embeddings(self.network, self.text, [prompt], [style if style in self.styles else None])[0]
+        text = self.text_embeddings([prompt], [style])[0]
 
         def similarity(x_t: Tensor, t: Tensor) -> Tensor:
             return self.network.scale() * (self.network.image_embedding(x_t, t) * text).sum(1)

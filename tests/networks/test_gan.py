@@ -110,7 +110,7 @@ def test_a_frozen_discriminator_trains_its_heads_alone_and_keeps_the_rest_out_of
     assert names == {"heads", "text", "joints", "ends"}
     images = (torch.rand(2, 4, 32, 32) * 2 - 1).requires_grad_()
     judged = gan.discriminator(images, torch.randn(2, 5))
-    assert judged.shape == (2,)
+    assert judged.shape == (2, 4)  # each size of map judges by itself
     judged.sum().backward()
     assert images.grad is not None and float(images.grad[:, 3].abs().mean()) > 0  # what is transparent matters, too
     assert all(value.grad is not None for value in gan.discriminator.parameters())

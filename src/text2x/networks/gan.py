@@ -205,7 +205,7 @@ class FrozenDiscriminator(nn.Module):
     """A picture and a text vector to one number, by what a frozen classifier of photographs sees (Sauer et al. 2021).
 
     The maps of EfficientNet-Lite0 at four sizes, each mixed by a fixed random 1x1 convolution (their Sec. 3.2; the
-    mixing across sizes is left out), go through small heads that learn; the logit is the mean of theirs. A picture is
+    mixing across sizes is left out), go through small heads that learn, each with a logit of its own. A picture is
     seen over grey, so that black and white are told from nothing. Its weights are not among the GAN's, and the package
     that brings them is needed for training only; InputError names the command that gets it.
     """
@@ -240,7 +240,7 @@ class FrozenDiscriminator(nn.Module):
         return torch.cat(found, dim=1)
 
     def judge(self, features: Tensor, vector: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Features [B, 4 W, 4, 4], text [B, V] and labels [B, A] (None: not augmented) -> [B] in float32."""
+        """Features [B, 4 W, 4, 4], text [B, V] and labels [B, A] (None: not augmented) -> [B, heads] in float32."""
         if labels is None:
             labels = vector.new_zeros(vector.shape[0], self.config.label_width)
         known = torch.cat([self.text(vector).to(features.dtype), labels.to(features.dtype)], dim=1)
@@ -249,10 +249,10 @@ class FrozenDiscriminator(nn.Module):
         for joint, end, own in zip(self.joints, self.ends, features.chunk(len(self.heads), dim=1), strict=True):
             hidden = F.leaky_relu(joint(torch.cat([own, spread], dim=1)), SLOPE)
             logits.append(in_fours(end, hidden.flatten(1)).squeeze(1).float())
-        return torch.stack(logits).mean(0)
+        return torch.stack(logits, dim=1)
 
     def forward(self, images: Tensor, vector: Tensor, labels: Tensor | None = None) -> Tensor:
-        """[B, 4, size, size], [B, V], [B, A] -> [B]."""
+        """[B, 4, size, size], [B, V], [B, A] -> [B, heads]."""
         return self.judge(self.features(images), vector, labels)
 
 

@@ -21,6 +21,8 @@ from text2x.data.shapes import shapes
 from text2x.errors import InputError
 from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
 from text2x.gan_generator import PART, GANGenerator, GANModel
+from text2x.guides import load_clip
+from text2x.library import info
 from text2x.media import contact_sheet
 from text2x.networks.gan import GAN, GANConfig
 from text2x.recipe import WeightFile
@@ -176,7 +178,10 @@ def prepare_gan_run(recipe: GANRecipe, device: str = "cpu", data_root: Path | No
     text = build_conditioner(recipe.conditioner)
     torch.manual_seed(recipe.training.seed)
     trainable = GAN(recipe.network).to(device)
-    objective = Adversarial(trainable, text, recipe.objective, device)
+    clip = None
+    if recipe.objective.clip_weight > 0:
+        clip = load_clip(info(recipe.objective.clip).folder, device)
+    objective = Adversarial(trainable, text, recipe.objective, device, clip)
     batches = ImageBatches(images, recipe.data)
     unseen = ImageBatches(images, replace(recipe.data, split="unseen-concepts", style_drop=0.0, mirror=False))
     held = tuple(unseen.batch_at(step) for step in range(HELD_OUT_BATCHES))
