@@ -34,7 +34,7 @@ from text2x.library import load_voice
 from text2x.metrics.dnsmos import dnsmos
 from text2x.metrics.metric import Metric
 from text2x.metrics.recognition import identification, recogniser
-from text2x.metrics.speech import against_reference, recognition
+from text2x.metrics.speech import against_reference, recognition, words_of
 from text2x.signal import mel_spectrogram
 from text2x.speech_generator import SpeechGenerator
 from text2x.vocoding import Vocoder
@@ -78,14 +78,14 @@ Say = Callable[[str], Audio]
 
 
 def held_out(data: str, limit: int | None) -> list[tuple[str, Audio]]:
-    """Text and recording of clips that were not trained on; each text once."""
+    """Text and recording of clips that were not trained on; texts that are said alike once."""
     clips = SpeechSet.load(dataset_folder(data))
-    found: dict[str, Audio] = {}
+    found: dict[tuple[str, ...], tuple[str, Audio]] = {}
     for place in clips.split("held-out"):
         clip = clips.clips[int(place)]
         sound = Audio(clips.samples_of(int(place)).astype(np.float32)[None] / 32768, clips.rate)
-        found.setdefault(clip.text, sound)
-    return list(found.items())[:limit]
+        found.setdefault(words_of(clip.text), (clip.text, sound))
+    return list(found.values())[:limit]
 
 
 def said_by(voice: SpeechGenerator) -> Say:

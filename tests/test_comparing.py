@@ -22,7 +22,7 @@ from text2x.metrics.features import pixels
 from text2x.metrics.metric import Metric, exact
 from text2x.networks.gan import GAN
 from text2x.nn.initialization import no_initialization
-from text2x.recipe import GuideRecipe, build_network
+from text2x.recipe import GuideRecipe, Recipe, build_network
 from text2x.requests import ImageRequest
 from text2x.text_conditioner import MiniLMConfig, TrainableTextConfig
 
@@ -39,16 +39,18 @@ def test_a_set_names_methods_that_can_be_built_and_asked_and_claims_about_them(n
         assert claim.first in methods and claim.second in methods and claim.confirmed_if
     for method in methods.values():
         ImageRequest("a", **method.options)
-        own, *guides = (recipe_of(each.recipe, each.settings, SETS[name].data) for each in trainings_of(method))
+        own, *others = (recipe_of(each.recipe, each.settings, SETS[name].data) for each in trainings_of(method))
+        guides = others[: len(others) - len(method.parts)]
         assert all(isinstance(guide, GuideRecipe) and guide.kind != "judge" for guide in guides)
-        assert not isinstance(own, GuideRecipe)
+        assert isinstance(own, (Recipe, GANRecipe))
         with no_initialization():
             network = GAN(own.network) if isinstance(own, GANRecipe) else build_network(own)
         assert sum(each.numel() for each in network.parameters()) > 10_000
         text = own.conditioner
         assert isinstance(text, (MiniLMConfig, TrainableTextConfig))
         width = 384 if isinstance(text, MiniLMConfig) else text.width
-        assert own.network.vector_width == width + len(text.styles) + text.augmentations
+        told = width * getattr(text, "vector", True) + len(text.styles) + text.augmentations
+        assert own.network.vector_width == told + getattr(own.network, "image_embedding", 0)
         if not isinstance(own, GANRecipe):
             assert own.network.context_width == (width if text.context else 0)
 

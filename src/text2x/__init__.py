@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import metadata
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from text2x.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from text2x.audio import Audio
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from text2x.library import info, load, models
     from text2x.media import Image, contact_sheet
     from text2x.requests import Generator, ImageRequest, Result
+    from text2x.sound_requests import MusicRequest, SoundRequest
     from text2x.speech_requests import SpeechRequest
 
 try:
@@ -26,6 +29,7 @@ __all__ = [
     "Generator", "Image", "ImageRequest", "InputError", "Inpainting", "Outpainting", "Result", "Variation",
     "Blending", "Shifting", "Upscaling", "blend", "contact_sheet", "image", "info", "inpaint", "load", "models",
     "outpaint", "shift", "upscale", "vary", "Audio", "SpeechRequest", "speech",
+    "MusicRequest", "SoundRequest", "music", "sound",
 ]  # fmt: skip
 
 _PLACES = {
@@ -33,16 +37,23 @@ _PLACES = {
     "load": "library", "models": "library", "info": "library", "Image": "media", "contact_sheet": "media",
     "Blending": "edits", "Inpainting": "edits", "Outpainting": "edits", "Shifting": "edits", "Upscaling": "edits",
     "Variation": "edits",
+    "MusicRequest": "sound_requests", "SoundRequest": "sound_requests",
     "SpeechRequest": "speech_requests", "ImageRequest": "requests", "Result": "requests", "Generator": "requests",
 }  # fmt: skip
 
 
 def image(
-    prompt: str, model: str | Path = "emoji", device: str = "auto", upsampler: str | Path | None = None, **fields: Any
+    prompt: str,
+    model: str | Path = "emoji",
+    device: str = "auto",
+    upsampler: str | Path | Sequence[str | Path] = (),
+    stages: Mapping[int, str | Path] | None = None,
+    **fields: Any,
 ) -> Image:
     """The picture for a prompt, which shows itself in a notebook; `fields` are those of ImageRequest.
 
-    `upsampler` is another model or a training run whose upsamplers take the place of the model's own.
+    `upsampler` is another model or a training run, or several, whose upsamplers take the place of the model's own;
+    `stages` puts the stage of another in the place of a single one, 0 for the base.
 
     The model stays loaded for the next call. Of several pictures the first is given: `load(...).generate(...)` gives
     them all, with seeds and warnings; here a warning is a Python warning.
@@ -53,7 +64,8 @@ def image(
     from text2x.requests import ImageRequest
 
     request = ImageRequest.from_dict({"prompt": prompt, **fields})
-    result = load_once(model, device, upsampler=upsampler).generate(request)[0]
+    larger = (upsampler,) if isinstance(upsampler, (str, PathLike)) else tuple(upsampler or ())
+    result = load_once(model, device, upsamplers=larger, stages=stages).generate(request)[0]
     for warning in result.warnings:
         warnings.warn(warning, stacklevel=_caller())
     return result.media
@@ -116,6 +128,32 @@ def speech(text: str, model: str | Path | None = None, device: str = "auto", **f
 
     request: Any = SpeechRequest.from_dict({"text": text, **fields})
     result = load_once(model or voice_for(text, request.language), device).generate(request)[0]
+    for warning in result.warnings:
+        warnings.warn(warning, stacklevel=_caller())
+    return result.media
+
+
+def sound(prompt: str, model: str | Path | None = None, device: str = "auto", **fields: Any) -> Audio:
+    """A sound from words, which plays itself in a notebook; `fields` are those of SoundRequest, as seconds=2."""
+    return _heard("sound", prompt, model, device, fields)
+
+
+def music(prompt: str, model: str | Path | None = None, device: str = "auto", **fields: Any) -> Audio:
+    """Music from words; `fields` are those of MusicRequest, as seconds=12 or melody="hummed.wav"."""
+    return _heard("music", prompt, model, device, fields)
+
+
+def _heard(kind: Any, prompt: str, model: str | Path | None, device: str, fields: dict[str, Any]) -> Audio:
+    """The first sound that is asked for; a warning is a Python warning."""
+    import warnings
+
+    from text2x import sound_requests
+    from text2x.library import load_once
+    from text2x.sound_library import model_for
+
+    ask = sound_requests.SoundRequest if kind == "sound" else sound_requests.MusicRequest
+    request: Any = ask.from_dict({"prompt": prompt, **fields})
+    result = load_once(model or model_for(kind), device).generate(request)[0]
     for warning in result.warnings:
         warnings.warn(warning, stacklevel=_caller())
     return result.media

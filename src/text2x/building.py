@@ -129,7 +129,8 @@ def swapped(
         made = [*(stage for stage in made if stage.recipe.low_resolution is None), *upsamplers]
     for place, stage in (stages or {}).items():
         if not 0 <= place < len(made):
-            raise InputError(f"there is no stage {place}; the model {generator.model.name} has 0 to {len(made) - 1}")
+            has = f"the model {generator.model.name} has 0 to {len(made) - 1}"
+            raise InputError(f"there is no stage {place}; {has}, and --upsampler adds others")
         made[place] = stage
     return generator.with_stages(tuple(made))
 

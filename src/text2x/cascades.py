@@ -82,9 +82,16 @@ def low_resolution_of(recipe: Recipe) -> LowResolution:
 
 
 def check_chain(stages: Sequence[TrainedStage]) -> None:
-    """Raise InputError unless every stage behind the first is an upsampler."""
+    """Raise InputError unless every stage behind the first is an upsampler that can make what is its to make."""
     for stage in stages[1:]:
         low_resolution_of(stage.recipe)
+    if stages[0].recipe.low_resolution is not None:
+        return  # upsamplers alone: pictures are padded to what they can make
+    for each in passes(stages):
+        recipe = stages[each.place].recipe
+        if each.size % (step := step_of(recipe)):
+            makes = f"the upsampler {recipe.name} makes sides that are multiples of {step}"
+            raise InputError(f"{makes}, not {each.size} as behind {stages[0].recipe.name}; take another")
 
 
 def default_terms(sampling: SamplingConfig) -> tuple[GuidanceTerm, ...]:

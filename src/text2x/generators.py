@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from text2x.guiding import Leaders, led
 from text2x.latents import entered, side_of
 from text2x.media import Image
 from text2x.painting import inpainted, outpainted, picture_of, varied
-from text2x.recipe import Model
+from text2x.recipe import Model, image_embedding_width
 from text2x.requests import ImageRequest, OnStep, Progress, Result, unknown
 from text2x.sampling import CHANNELS, Beginning, Region, TrainedStage, Walk, stage_seed, walk
 from text2x.settings import Reporter, Run, Settings, guidance_of, has_hole, reads_masks
@@ -60,10 +61,19 @@ class DiffusionGenerator:
         self.together = together or (CPU_ITEMS if self.device.type == "cpu" else GPU_ITEMS)
 
     def with_stages(self, stages: tuple[TrainedStage, ...]) -> DiffusionGenerator:
-        """The same generator with other stages."""
+        """The same generator with other stages: its size is one that they make, its CLIP goes with its decoder."""
         check_chain(stages)
         other = copy.copy(self)
         other.stages = stages
+        sizes = [stages[0].recipe.size, *(each.size for each in passes(stages))]
+        if self.model.size not in sizes or len(self.stages) == 1:
+            other.model = replace(self.model, size=sizes[min(1, len(sizes) - 1)])
+        width = image_embedding_width(stages[0].recipe)
+        if self.unclip is not None and width != self.unclip.clip.width:
+            if width:
+                made = f"the CLIP of {self.model.name} makes embeddings of {self.unclip.clip.width} numbers"
+                raise InputError(f"{made}, and the base {stages[0].recipe.name} reads {width}; take that model whole")
+            other.unclip = None
         return other
 
     @property

@@ -105,6 +105,12 @@ def load(
             from text2x.speech_models import build_speech_generator
 
             return cast(Generator, build_speech_generator(recipe, found.folder, place))
+        if found.kind in ("sound", "music"):
+            if upsamplers or stages:
+                raise InputError(f"{found.name} has no stages that could be swapped; leave them out")
+            from text2x.token_models import build_token_generator
+
+            return cast(Generator, build_token_generator(recipe, found.folder, place))
         from text2x.building import build_generator
         from text2x.gan_generator import build_gan_generator, is_gan
 
@@ -161,7 +167,12 @@ def _swapped(
 
     def found(name: str | Path) -> ModelInfo:
         other = info(name, folder)
-        check_weights(other.folder, read_recipe(other.folder))
+        recipe = read_recipe(other.folder)
+        if (kind := recipe.get("type", "Model")) not in ("Model", "Recipe"):
+            raise InputError(
+                f"{other.name} is a {kind} and has no stage to give; name a model of diffusion or a training run of one"
+            )
+        check_weights(other.folder, recipe)
         return other
 
     larger = [
@@ -216,18 +227,30 @@ def sibling(found: ModelInfo, name: str) -> ModelInfo:
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, device: str, changed: int, own: Path | None, upsampler: str | Path | None) -> Generator:
-    return load(folder, device, own, () if upsampler is None else (upsampler,))
+def _loaded(
+    folder: Path,
+    device: str,
+    changed: int,
+    own: Path | None,
+    upsamplers: tuple[str | Path, ...],
+    stages: tuple[tuple[int, str | Path], ...],
+) -> Generator:
+    return load(folder, device, own, upsamplers, dict(stages))
 
 
 def load_once(
-    name: str | Path, device: str = "auto", folder: Path | None = None, upsampler: str | Path | None = None
+    name: str | Path,
+    device: str = "auto",
+    folder: Path | None = None,
+    upsamplers: Sequence[str | Path] = (),
+    stages: Mapping[int, str | Path] | None = None,
 ) -> Generator:
     """As `load`, but the last generator is kept and given again until its recipe changes."""
     found = info(name, folder)
     recipe = found.folder / "recipe.json"
     changed = recipe.stat().st_mtime_ns if recipe.is_file() else 0
-    return _loaded(found.folder.resolve(), device, changed, folder, upsampler)
+    others = tuple(sorted((stages or {}).items()))
+    return _loaded(found.folder.resolve(), device, changed, folder, tuple(upsamplers), others)
 
 
 def resolve_device(device: str) -> str:
@@ -325,6 +348,8 @@ def _kind(recipe: Mapping[str, Any]) -> str:
         return "vocoder"
     elif recipe.get("type") in ("AcousticRecipe", "SpeechModel"):
         return "speech"
+    elif recipe.get("type") in ("TokenRecipe", "TokenModel"):
+        return str((recipe.get("recipe") or recipe).get("kind", "sound"))
     else:
         return "codec" if recipe.get("type") == "AutoencoderRecipe" else "image"
     kinds = {each.get("kind") for each in guides if isinstance(each, Mapping)}

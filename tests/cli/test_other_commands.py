@@ -11,10 +11,19 @@ from pathlib import Path
 import pytest
 from painter import Run, files_in, paint
 
+from text2x.cli.models import describe
 from text2x.cli.options import field_options
 from text2x.requests import ImageRequest
 
 # Models
+
+
+def test_what_a_model_takes_from_others_is_shown() -> None:
+    prior = {"recipe": {"name": "dalle2-prior"}, "weights": "dalle2-prior.safetensors"}
+    told = dict(describe({"upsampler": "emoji", "clip": "emoji-clip", "prior": prior}))
+    assert told["enlarged"] == "by the upsamplers of emoji" and told["clip"] == "that of emoji-clip"
+    assert told["prior"] == "dalle2-prior, in this folder"
+    assert not describe({"upsampler": None, "clip": None})
 
 
 def test_models_are_listed_and_shown(run: Run) -> None:

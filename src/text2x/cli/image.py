@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from text2x.cli import output as out
-from text2x.cli.options import Device, Json, Model, Threads, models_folder, set_threads, taken, with_fields
+from text2x.cli.options import (
+    Device,
+    Json,
+    Model,
+    Stages,
+    Threads,
+    Upsamplers,
+    models_folder,
+    set_threads,
+    stages_of,
+    taken,
+    with_fields,
+)
 from text2x.cli.terminal import ProgressLine, TerminalPreview, counted, one_line, seconds, warn
 from text2x.cli.walking import Rate, Walk, walk
 from text2x.edits import described
@@ -91,6 +103,8 @@ class Making:
 
     output: Output = None
     model: Model = "emoji"
+    upsampler: Upsamplers = None
+    stage: Stages = None
     format: Format = None
     grid: Grid = None
     preview: Preview = False
@@ -110,6 +124,8 @@ def image(
     """
     requests, warnings = _requests(_gather(prompts or [], prompt_file), taken(ImageRequest, given))
     if frames is not None:
+        if given.get("upsampler") or given.get("stage"):
+            raise InputError("a walk is for GANs, which have no stages: leave --upsampler and --stage out")
         return walk(requests, warnings, Making(**taken(Making, given)), frames, rate)
     make(requests, warnings, Making(**taken(Making, given)))
 
@@ -183,7 +199,8 @@ def _load(making: Making, line: ProgressLine, done: _Done) -> Generator:
     line.message(f"loading {one_line(making.model)}")
     with done.timed("load"):
         set_threads(making.threads)
-        generator = load(making.model, making.device, models_folder())
+        swaps = (making.upsampler or (), stages_of(making.stage))
+        generator = load(making.model, making.device, models_folder(), *swaps)
     line.clear()
     return generator
 

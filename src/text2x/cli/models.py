@@ -106,7 +106,7 @@ def _pack_other(
 ) -> str | None:
     """Pack what is neither a model of diffusion nor guides, and say what it is; None where it is one of these."""
     kind, name = read_recipe(runs[0]).get("type"), output.resolve().name
-    most = {"GANRecipe": 1, "VocoderRecipe": 1, "CodecRecipe": 1, "AcousticRecipe": 2}.get(str(kind))
+    most = {"GANRecipe": 1, "VocoderRecipe": 1, "CodecRecipe": 1, "AcousticRecipe": 2, "TokenRecipe": 1}.get(str(kind))
     if most is None:
         return None
     if len(runs) > most:
@@ -127,6 +127,11 @@ def _pack_other(
 
         ship_codec(runs[0], output, name, licence, average, packing, sources)
         return "an audio codec"
+    if kind == "TokenRecipe":
+        from text2x.recipes.token_running import ship_tokens
+
+        made = ship_tokens(runs[0], output, name, licence, average, packing, sources)
+        return f"a model of {made.recipe.kind}"
     from text2x.recipes.speech_running import ship_voice
 
     ship_voice(runs[0], output, name, licence, runs[1] if len(runs) > 1 else None, average, packing, sources)
@@ -154,7 +159,7 @@ def import_(
     licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "unknown",
     packing: Annotated[str, typer.Option(help="How weights are kept: float32, float16 or int8.")] = "float32",
 ) -> None:
-    """Read a published Stable Diffusion, one published network, or a voice of Indic-TTS, into a folder of ours.
+    """Read a published Stable Diffusion, a voice of Indic-TTS, MusicGen, AudioGen or one network.
 
     Of pickled files weights are read and nothing is run.
     """
@@ -162,6 +167,7 @@ def import_(
         raise InputError(f"cannot take the name {name!r}; a name has no slash, a folder is given by --output")
     from text2x.published.importing import import_folder
     from text2x.published.indic_tts import import_indic_tts, is_indic_tts
+    from text2x.published.musicgen import import_musicgen, is_musicgen
     from text2x.shipping import packed_as
 
     if output is None:
@@ -173,6 +179,10 @@ def import_(
     if is_indic_tts(folder):
         import_indic_tts(folder, output, name)
         typer.echo(f"{output}  a voice of Indic-TTS; use it with: text2x speech TEXT --model {output}")
+        return
+    if is_musicgen(folder):
+        kind = import_musicgen(folder, output, licence, packed_as(packing)).recipe.kind
+        typer.echo(f"{output}  a model of {kind}; use it with: text2x {kind} PROMPT --model {output}")
         return
     made = import_folder(folder, output, licence, packed_as(packing))
     use = {
@@ -222,6 +232,7 @@ def describe(recipe: Any) -> list[tuple[str, str]]:
         lines.append(
             ("defaults", ", ".join(f"{name} {value}" for name, value in defaults.items() if value is not None))
         )
+    lines += _references(recipe)
     if isinstance(recipe.get("guides"), dict) and recipe["guides"]:
         lines.append(("guides", ", ".join(f"{kind} by {name}" for kind, name in recipe["guides"].items())))
     guides = [each["recipe"] for each in recipe.get("guides", []) if isinstance(each, dict) and "recipe" in each]
@@ -229,6 +240,18 @@ def describe(recipe: Any) -> list[tuple[str, str]]:
     lines += [("guide", f"{each.get('kind')}: {_guide(each)} at {each.get('size')} pixels") for each in guides]
     lines += _voices(recipe.get("acoustic"))
     lines += [("source", line) for line in recipe.get("attribution") or []]
+    return lines
+
+
+def _references(recipe: Any) -> list[tuple[str, str]]:
+    """The CLIP, the prior and the upsamplers of a model: in its folder, or those of another that is named."""
+    lines = [("enlarged", f"by the upsamplers of {recipe['upsampler']}")] if recipe.get("upsampler") else []
+    for label in ("clip", "prior"):
+        part = recipe.get(label)
+        if isinstance(part, str):
+            lines.append((label, f"that of {part}"))
+        elif isinstance(part, dict):
+            lines.append((label, f"{(part.get('recipe') or {}).get('name')}, in this folder"))
     return lines
 
 

@@ -21,7 +21,7 @@ Threads = Annotated[int | None, typer.Option(metavar="N", help="CPU threads; the
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output; all else is standard error.")
 ]
-METAVARS = {int: "N", float: "X", str: "TEXT", tuple[float, float]: "LOW HIGH"}
+METAVARS = {bool: None, int: "N", float: "X", str: "TEXT", tuple[float, float]: "LOW HIGH"}
 
 
 def models_folder() -> Path | None:
@@ -60,6 +60,35 @@ Model = Annotated[
     str,
     typer.Option(metavar="NAME|DIR", help="A model's name or folder; see `text2x models`.", autocompletion=model_names),
 ]
+
+Upsamplers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--upsampler", metavar="NAME|DIR", autocompletion=model_names,
+        help="A model or a training run whose upsamplers take the place of the model's own; may be repeated.",
+    ),
+]  # fmt: skip
+Stages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stage", metavar="N=NAME|DIR",
+        help="A model or a training run whose stage takes the place of stage N, 0 for the base; may be repeated.",
+    ),
+]  # fmt: skip
+
+
+def stages_of(given: list[str] | None) -> dict[int, str]:
+    """Stages by their place from "N=NAME"."""
+    stages: dict[int, str] = {}
+    for text in given or []:
+        place, _, name = text.partition("=")
+        if not (place.isdecimal() and len(place) < 3 and name):
+            way = "write 0=NAME for the base, 1=NAME for the first upsampler"
+            raise InputError(f"cannot read the stage {text!r}; {way}")
+        if int(place) in stages:
+            raise InputError(f"stage {place} is given twice, as {stages[int(place)]} and {name}; leave one out")
+        stages[int(place)] = name
+    return stages
 
 
 def with_fields(

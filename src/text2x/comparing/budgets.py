@@ -1,7 +1,8 @@
-"""Budgets: training seconds or multiply-adds, the same for each training, and how many steps they allow.
+"""Budgets: training seconds or multiply-adds, the same for each method, and how many steps they allow.
 
-Seconds are those of training steps in their own process, one training after another. Multiply-adds are counted in the
-forward and backward pass of the steps (half of PyTorch's floating-point operations), frozen text encoders left out.
+A system of several networks divides its budget among their trainings. Seconds are those of training steps in their own
+process, one training after another. Multiply-adds are counted in the forward and backward pass of the steps (half of
+PyTorch's floating-point operations), frozen text encoders left out.
 """
 
 from __future__ import annotations
@@ -12,23 +13,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from text2x.adversarial import GANRecipe
+from text2x.autoencoding import AutoencoderRecipe
 from text2x.errors import InputError
+from text2x.priors import PriorRecipe
 from text2x.recipe import GuideRecipe, Recipe
+from text2x.recipes.dalle2_running import PriorRun, prepare_prior_run
 from text2x.recipes.gan import GANRun, prepare_gan_run
 from text2x.recipes.guide_running import GuideRun, prepare_guide_run
+from text2x.recipes.latent_running import AutoencoderRun, prepare_autoencoder_run
 from text2x.recipes.running import Run, prepare_run, recipe_for
 from text2x.training import Trainer
 from text2x.training_config import TrainingConfig
 from text2x.training_environment import seed_of
 
-AnyRecipe = Recipe | GANRecipe | GuideRecipe
-AnyRun = Run | GANRun | GuideRun
+AnyRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
+AnyRun = Run | GANRun | GuideRun | AutoencoderRun | PriorRun
 
 TIMED_STEPS = 8  # of which the median is taken, the first ones left out
 WARMING_STEPS = 2
@@ -38,10 +43,15 @@ UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Budget:
-    """What each training may use: seconds or multiply-adds, one of both."""
+    """What each method's training may use: seconds or multiply-adds, one of both."""
 
     seconds: float | None = None
     operations: float | None = None
+
+    def part(self, share: float) -> Budget:
+        """This share of it."""
+        seconds, operations = (None if each is None else each * share for each in (self.seconds, self.operations))
+        return Budget(seconds, operations)
 
     def __str__(self) -> str:
         if self.operations is not None:
@@ -73,19 +83,23 @@ def budget_of(time: str | None = None, operations: float | None = None) -> Budge
     return Budget(seconds=float(found[1]) * UNITS[found[2]])
 
 
-def prepared(recipe: AnyRecipe, device: str, data_root: Path | None) -> AnyRun:
-    """Data, text and networks of a recipe of any kind."""
+def prepared(recipe: AnyRecipe, device: str, data_root: Path | None, folder: Path | None = None) -> AnyRun:
+    """Data, text and networks of a recipe of any kind; the weights of its codec, if it has one, go into the folder."""
+    if isinstance(recipe, AutoencoderRecipe):
+        return prepare_autoencoder_run(recipe, device, data_root)
+    if isinstance(recipe, PriorRecipe):
+        return prepare_prior_run(recipe, device, data_root)
     if isinstance(recipe, GuideRecipe):
         return prepare_guide_run(recipe, device, data_root)
     if isinstance(recipe, GANRecipe):
         return prepare_gan_run(recipe, device, data_root)
-    return prepare_run(recipe, device, data_root)
+    return prepare_run(recipe, device, data_root, folder)
 
 
 def recipe_of(name: str, settings: tuple[str, ...], data: str) -> AnyRecipe:
     """A recipe with settings, on the data of the comparison, that neither evaluates nor draws while it trains."""
     recipe = recipe_for(name, settings, data)
-    if not isinstance(recipe, (Recipe, GANRecipe, GuideRecipe)):
+    if not isinstance(recipe, AnyRecipe):
         raise InputError(f"the recipe {name!r} makes no pictures, so it cannot be compared; name another")
     return with_training(recipe, evaluate_every=0, sample_every=0, patience=0)
 
@@ -96,7 +110,21 @@ def with_training(recipe: AnyRecipe, **changes: Any) -> AnyRecipe:
 
 
 def cost_of(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
-    """Measure a step: its operations by counting, its seconds by doing a few in a folder that is thrown away."""
+    """Measure a step: its operations by counting, its seconds by doing a few in a folder that is thrown away.
+
+    Of an autoencoder, whose discriminator begins late, the mean over its steps without and with it.
+    """
+    if not isinstance(recipe, AutoencoderRecipe) or recipe.objective.adversarial_weight == 0:
+        return _cost(recipe, device, data_root)
+    alone = min(1.0, recipe.objective.adversarial_from / recipe.training.steps)
+    begins = (recipe.training.steps, 0)
+    both = [replace(recipe, objective=replace(recipe.objective, adversarial_from=each)) for each in begins]
+    before, after = (_cost(each, device, data_root) for each in both)
+    operations = alone * before.operations + (1 - alone) * after.operations
+    return Cost(operations, alone * before.seconds + (1 - alone) * after.seconds, after.parameters)
+
+
+def _cost(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
     run = prepared(with_training(recipe, steps=WARMING_STEPS + TIMED_STEPS), device, data_root)
     operations = _operations(run)
     told: list[float] = []
@@ -116,7 +144,7 @@ def cost_of(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
 
 def _operations(run: AnyRun) -> float:
     """Multiply-adds of a step, the mean over some; texts are encoded before they are counted."""
-    seed = run.recipe.training.seed
+    seed, objective = run.recipe.training.seed, cast(Any, run.objective)
     found = []
     for step in range(COUNTED_STEPS if isinstance(run, GANRun) else 1):
         batch = run.batches.batch_at(step)
@@ -124,7 +152,7 @@ def _operations(run: AnyRun) -> float:
             rng = torch.Generator().manual_seed(seed_of(seed, step, "objective"))
             counter = FlopCounterMode(display=False)
             with counter:
-                run.objective(batch, rng)["loss"].backward()
+                objective(batch, rng)["loss"].backward()
             run.trainable.zero_grad(set_to_none=True)
             if counts:
                 found.append(counter.get_total_flops() / 2)
@@ -141,8 +169,14 @@ def steps_for(budget: Budget, cost: Cost) -> int:
 
 
 def fitted_to(recipe: AnyRecipe, steps: int) -> AnyRecipe:
-    """The recipe with so many steps, its warm-up at most a tenth of them, averages that such a training can fill."""
+    """The recipe with so many steps, its warm-up at most a tenth of them, averages that such a training can fill.
+
+    An autoencoder's discriminator begins after the same share of the steps.
+    """
     training: TrainingConfig = recipe.training
+    if isinstance(recipe, AutoencoderRecipe):
+        begins = round(steps * recipe.objective.adversarial_from / training.steps)
+        recipe = replace(recipe, objective=replace(recipe.objective, adversarial_from=begins))
     every = max(1, min(training.average_every, steps // 20))
     return with_training(recipe, steps=steps, warmup_steps=min(training.warmup_steps, steps // 10), average_every=every)
 

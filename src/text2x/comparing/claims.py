@@ -17,8 +17,17 @@ Measure = Literal["agreement", "fidelity", "likeness"]
 
 
 @dataclass(frozen=True)
+class Part:
+    """A training of a system beside its base: an upsampler, a prior, or the CLIP or codec that the others need."""
+
+    recipe: str
+    share: float  # of the method's budget
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Method:
-    """A recipe with settings as `text2x train --set` takes them, fields of requests, and a guide trained beside it."""
+    """A recipe with settings as `text2x train --set` takes them, fields of requests, and what is trained beside it."""
 
     name: str
     recipe: str
@@ -26,6 +35,12 @@ class Method:
     options: Mapping[str, Any] = field(default_factory=dict)
     guide: str | None = None  # recipe of a classifier or a CLIP, trained with a budget of its own
     guide_settings: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()  # which share the method's budget with its base
+
+    @property
+    def share(self) -> float:
+        """What is left of the budget for the base."""
+        return round(1 - sum(part.share for part in self.parts), 6)
 
 
 @dataclass(frozen=True)
@@ -129,7 +144,10 @@ IMAGE = ComparisonSet(
             "the prompt is found more often where tokens are attended to",
         ),
     ),
-    gaps=("pixels against latents: latents need an autoencoder trained first, which this set does not do yet",),
+    gaps=(
+        "pixels against latents, GLIDE, DALL-E 2 and Imagen: systems of several trainings, which share one budget in "
+        "`text2x compare --set image-systems`",
+    ),
 )  # fmt: skip
 
 _SHAPES = {"sampler": "ddim", "steps": 6}
@@ -161,7 +179,71 @@ DEBUG = ComparisonSet(
     steps=(3, 6),
 )  # fmt: skip
 
-SETS: Mapping[str, ComparisonSet] = {each.name: each for each in (IMAGE, DEBUG)}
+_UPSAMPLER, _EMBEDDING = 0.25, 0.15
+_PIXELS_OF_64 = ("size=64", "data.size=64", "data.batch_size=32", "training.batch_size=32")  # batches as those of `ldm`
+_CODEC = Part("autoencoder", 0.3)
+
+
+def _system_claims(debug: bool = False) -> tuple[Claim, ...]:
+    """What the papers say of each other, and whether a system finds its words as well as the plain model."""
+    nearer, found = "pictures are nearer to real ones", "the prompt is found more often"
+    fidelity: Measure = "likeness" if debug else "fidelity"
+    pairs = (("DALL-E 2", "glide", "dalle2", "GLIDE"), ("Imagen", "dalle2", "imagen", "DALL-E 2"))
+    claims = [
+        claim
+        for name, second, first, other in pairs
+        for claim in (
+            Claim(f"{name} over {other}, pictures", first, second, fidelity, f"{name}'s {nearer} than {other}'s"),
+            Claim(f"{name} over {other}, words", first, second, "agreement", f"{found} in {name}'s pictures"),
+        )
+    ]
+    pixels = "plain" if debug else "pixels at 64 px"
+    claims += [
+        Claim("latent over pixel, pictures", "ldm", pixels, fidelity, f"latent diffusion's {nearer}"),
+        Claim("latent over pixel, words", "ldm", pixels, "agreement", f"{found} in pictures made by way of latents"),
+    ]
+    systems = ("glide", "dalle2", "imagen", *(() if debug else ("ldm", "latent-dit")))
+    return (*claims, *(Claim(f"{each} against plain", each, "plain", "agreement", f"{found} than by the plain model")
+                       for each in systems))  # fmt: skip
+
+
+IMAGE_SYSTEMS = ComparisonSet(
+    name="image-systems",
+    data="emoji",
+    methods=(
+        Method("plain", "emoji", parts=(Part("upsampler", _UPSAMPLER),)),
+        Method("pixels at 64 px", "emoji", _PIXELS_OF_64),
+        Method("glide", "glide", parts=(Part("glide-upsampler", _UPSAMPLER),)),
+        Method("dalle2", "dalle2", parts=(
+            Part("dalle2-clip", _EMBEDDING), Part("dalle2-prior", _EMBEDDING), Part("dalle2-upsampler", _UPSAMPLER),
+        )),
+        Method("imagen", "imagen", parts=(Part("imagen-upsampler", _UPSAMPLER),)),
+        Method("ldm", "ldm", parts=(_CODEC,)),
+        Method("latent-dit", "latent-dit", parts=(_CODEC,)),
+    ),
+    claims=_system_claims(),
+    gaps=("one training of each system: another seed of training, or a longer one, may order them otherwise",),
+    steps=(10, 20, 40),
+)  # fmt: skip
+
+DEBUG_SYSTEMS = ComparisonSet(
+    name="debug-systems",
+    data="shapes",
+    methods=(
+        Method("plain", "debug"),
+        Method("glide", "debug-glide", parts=(Part("debug-glide-upsampler", _UPSAMPLER),)),
+        Method("dalle2", "debug-dalle2", parts=(
+            Part("debug-dalle2-clip", _EMBEDDING), Part("debug-dalle2-prior", _EMBEDDING),
+        )),
+        Method("imagen", "debug-imagen", parts=(Part("debug-imagen-upsampler", _UPSAMPLER),)),
+        Method("ldm", "debug-ldm", parts=(Part("debug-autoencoder", 0.3),)),
+    ),
+    claims=_system_claims(debug=True),
+    prompts=20,
+    steps=(3,),
+)  # fmt: skip
+
+SETS: Mapping[str, ComparisonSet] = {each.name: each for each in (IMAGE, IMAGE_SYSTEMS, DEBUG, DEBUG_SYSTEMS)}
 
 
 def chosen(name: str, wanted: Sequence[str] = (), data: str | None = None) -> ComparisonSet:

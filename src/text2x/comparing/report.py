@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from text2x.comparing.measuring import Verdict, paired_kernel_difference, verdict
-from text2x.comparing.running import Comparison, Drawing, pictures_of
+from text2x.comparing.running import Comparison, Drawing, pictures_of, trainings_of
 from text2x.evaluating.report import cell
 from text2x.files import write_bytes, write_json, write_text, written_aside
 from text2x.media import Image, contact_sheet
@@ -30,6 +30,11 @@ nothing, finds the own prompt among 100. Fidelity: kernel distance to real pictu
 distance to the nearest real picture of the same concept and style. Brackets hold 95 % intervals over prompts; verdicts
 are on differences prompt by prompt, and no correction is made for there being several. Rows in italics are not methods:
 other real pictures, the training picture of the nearest caption, the mean picture and noise.
+"""
+SYSTEMS = """\
+A system's networks share its budget: its training time is the sum over them. A codec, or a CLIP that others learn from,
+is trained to its end first, and counts in full from the first point on the way; two systems with the same one share its
+training, and both count it. Upsamplers make the pictures of the sizes asked for.
 """
 
 
@@ -104,6 +109,7 @@ def lines_of(comparison: Comparison, verdicts: list[Verdict], command: str, note
 
 def _trainings(comparison: Comparison) -> Iterator[str]:
     yield "## What was trained\n"
+    yield from _shares(comparison)
     yield "| training | parameters | multiply-adds a step | steps done of planned | seconds |\n|---|--:|--:|--:|--:|"
     for name, each in comparison.trainings.items():
         steps = f"{each['steps']:,} of {each['steps_planned']:,}"
@@ -112,6 +118,21 @@ def _trainings(comparison: Comparison) -> Iterator[str]:
     for name, each in comparison.trainings.items():
         if each["settings"]:
             yield f"\n{name}: {each['recipe']} with {', '.join(f'`{one}`' for one in each['settings'])}"
+    yield ""
+
+
+def _shares(comparison: Comparison) -> Iterator[str]:
+    """How each system divides its budget, where there are systems of several trainings."""
+    systems = [method for method in comparison.chosen.methods if method.parts]
+    if not systems:
+        return
+    yield SYSTEMS
+    yield "| system | shares of its budget | parameters together | seconds together |\n|---|---|--:|--:|"
+    for method in comparison.chosen.methods:
+        own = [comparison.trainings[each.name] for each in trainings_of(method)]
+        shares = ", ".join(f"{each['recipe']} {each['share']:.0%}" for each in own)
+        parameters = sum(each["parameters"] for each in own)
+        yield f"| {method.name} | {shares} | {parameters:,} | {sum(each['seconds'] for each in own):.0f} |"
     yield ""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import torch
 
 from text2x.adversarial import GANRecipe
-from text2x.building import build_generator
 from text2x.comparing.budgets import (
     AnyRecipe,
     Budget,
@@ -31,6 +30,7 @@ from text2x.comparing.budgets import (
 )
 from text2x.comparing.claims import ComparisonSet, Method
 from text2x.comparing.measuring import Values, Yardstick, measured, values_from_dict
+from text2x.comparing.systems import assembled, comes_first, reads_embeddings, told_of
 from text2x.config import to_dict
 from text2x.data.imageset import ImageSet
 from text2x.errors import InputError
@@ -38,12 +38,10 @@ from text2x.evaluating import Asked, Subject, asked_of, data_set, drawn, instrum
 from text2x.evaluating.asking import Tell
 from text2x.files import load_tensors, read_json, save_tensors, write_json
 from text2x.gan_generator import build_gan_generator, is_gan
-from text2x.generators import DiffusionGenerator
-from text2x.guides import load_classifier, load_clip
-from text2x.guiding import Leaders
+from text2x.latents import CODEC_FILE
 from text2x.metrics.companions import mean_picture, noise, retrieved
 from text2x.metrics.pictures import Pictures
-from text2x.recipe import GuideRecipe
+from text2x.recipe import GuideRecipe, Recipe
 from text2x.requests import Generator
 
 FRACTIONS = (0.25, 0.5, 1.0)  # of the budget, at which weights are kept
@@ -53,17 +51,21 @@ PICTURES = "pictures.safetensors"
 
 @dataclass(frozen=True)
 class Training:
-    """A recipe with settings that some methods share, and the name of its folder."""
+    """A recipe with settings and a share of the budget that some methods have in common, and the name of its folder."""
 
     recipe: str
     settings: tuple[str, ...]
+    share: float = 1.0
+    needs: tuple[Training, ...] = ()  # trained first: the codec or the CLIP that it learns from
 
     @property
     def name(self) -> str:
-        """The recipe, and a hash of the settings where there are any."""
-        if not self.settings:
-            return self.recipe
-        return f"{self.recipe}-{hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:8]}"
+        """The recipe, its share, and a hash of the settings and of what it needs where there are any."""
+        name = self.recipe if self.share == 1 else f"{self.recipe}-{self.share:g}"
+        if not self.settings and not self.needs:
+            return name
+        about = [self.settings, [each.name for each in self.needs]] if self.needs else self.settings
+        return f"{name}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Drawing:
     method: str
     fraction: float
     steps: int | None
-    training_seconds: float  # of the method and its guide together
+    training_seconds: float  # of the method with its guide and its parts together
     sampling_seconds: float  # a picture
     settings: Mapping[str, Any]
     values: Values
@@ -108,9 +110,25 @@ class Comparison:
 
 
 def trainings_of(method: Method) -> tuple[Training, ...]:
-    """What a method needs trained: its own, then its guide's."""
-    own = Training(method.recipe, method.settings)
-    return (own,) if method.guide is None else (own, Training(method.guide, method.guide_settings))
+    """What a method needs trained: its base, then its guide and its other parts."""
+    others = () if method.guide is None else (Training(method.guide, method.guide_settings),)
+    first = tuple(Training(part.recipe, part.settings, part.share) for part in method.parts if comes_first(part.recipe))
+    for part in method.parts:
+        if not comes_first(part.recipe):
+            needs = first if reads_embeddings(part.recipe) else ()
+            others = (*others, Training(part.recipe, part.settings, part.share, needs))
+    return (Training(method.recipe, method.settings, method.share, first), *first, *others)
+
+
+def in_order(methods: Sequence[Method]) -> list[Training]:
+    """Every training once, after those that it needs."""
+    return list(dict.fromkeys(each for method in methods for one in trainings_of(method) for each in (*one.needs, one)))
+
+
+def points_of(folder: Path, method: Method, fraction: float) -> list[Path]:
+    """The weights of each training of a method at a fraction of the budget; what the base needs was there from then."""
+    trainings = trainings_of(method)
+    return [point_folder(folder, each, 1.0 if each in trainings[0].needs else fraction) for each in trainings]
 
 
 def compare(
@@ -125,14 +143,14 @@ def compare(
     """Train, draw and measure whatever the folder lacks; the same call goes on after an interruption."""
     images = data_set(chosen.data, data_root)
     _same_question(chosen, budget, folder)
-    trainings = list(dict.fromkeys(each for method in chosen.methods for each in trainings_of(method)))
+    trainings = in_order(chosen.methods)
     recipes = {each: recipe_of(each.recipe, each.settings, chosen.data) for each in trainings}
     for method in chosen.methods:
         _check(method, recipes)
     for number, each in enumerate(trainings):
         if tell is not None:
             tell(f"trainings ({each.name})", number, len(trainings))
-        _train(each, recipes[each], budget, folder, device, data_root)
+        _train(each, recipes[each], budget.part(each.share), folder, device, data_root)
     return _drawn(chosen, budget, images, folder, judge, device, tell, make=True)
 
 
@@ -160,12 +178,12 @@ def _same_question(chosen: ComparisonSet, budget: Budget, folder: Path) -> None:
 
 
 def _check(method: Method, recipes: Mapping[Training, AnyRecipe]) -> None:
-    own, *guides = (recipes[each] for each in trainings_of(method))
-    if isinstance(own, GuideRecipe):
+    own, *others = (recipes[each] for each in trainings_of(method))
+    if not isinstance(own, (Recipe, GANRecipe)):
         raise InputError(f"the recipe {method.recipe!r} makes no pictures, so it cannot be compared; name another")
     if not isinstance(own, GANRecipe) and own.low_resolution is not None:
         raise InputError(f"the recipe {method.recipe!r} reads no prompt, so it cannot be compared; name another")
-    for guide in guides:
+    for guide in others[:1] if method.guide is not None else ():
         if not isinstance(guide, GuideRecipe) or guide.kind == "judge":
             raise InputError(f"the recipe {method.guide!r} guides nothing; the method {method.name!r} needs a guide")
 
@@ -178,6 +196,7 @@ def _train(
 ) -> None:
     """Train to each fraction of the budget in turn and keep the weights there."""
     place = folder / "runs" / each.name
+    recipe = told_of(recipe, [point_folder(folder, need, 1.0) for need in each.needs])
     if all((point_folder(folder, each, fraction) / "point.json").is_file() for fraction in FRACTIONS):
         return
     if not (place / "plan.json").is_file():
@@ -185,7 +204,7 @@ def _train(
         write_json(place / "plan.json", {"steps": steps_for(budget, cost), **asdict(cost)})
     plan = read_json(place / "plan.json")
     cost = Cost(plan["operations"], plan["seconds"], plan["parameters"])
-    run = prepared(fitted_to(recipe, plan["steps"]), device, data_root)
+    run = prepared(fitted_to(recipe, plan["steps"]), device, data_root, place)
     for fraction in FRACTIONS:
         target = point_folder(folder, each, fraction)
         if (target / "point.json").is_file():
@@ -210,6 +229,8 @@ def _keep(run: Path, target: Path, point: Point, recipe: AnyRecipe) -> None:
     name = f"{recipe.training.averages[0]}.safetensors"
     (target / "averages").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(run / "averages" / name, target / "averages" / name)
+    if (run / CODEC_FILE).is_file():
+        shutil.copyfile(run / CODEC_FILE, target / CODEC_FILE)
     write_json(target / "recipe.json", to_dict(recipe))
     write_json(target / "point.json", asdict(point))
 
@@ -218,18 +239,10 @@ def _keep(run: Path, target: Path, point: Point, recipe: AnyRecipe) -> None:
 
 
 def generator_at(folder: Path, method: Method, fraction: float, device: str) -> Generator:
-    """The method's generator with the weights at a fraction of the budget, and its guide at the same."""
-    own, *guides = (point_folder(folder, each, fraction) for each in trainings_of(method))
+    """The method's generator with the weights at a fraction of the budget, its guide and parts at the same."""
+    own, *others = points_of(folder, method, fraction)
     values = read_json(own / "recipe.json")
-    if is_gan(values):
-        return build_gan_generator(values, own, device)
-    generator = build_generator(values, own, device)
-    finders = {}
-    for guide in guides:
-        form = read_json(guide / "recipe.json")["kind"]
-        load = {"classifier": load_classifier, "clip": load_clip}[form]
-        finders[form] = lambda load=load, guide=guide: load(guide, device)
-    return DiffusionGenerator(generator.model, generator.stages, device, Leaders(finders))
+    return build_gan_generator(values, own, device) if is_gan(values) else assembled(own, others, device)
 
 
 def _drawn(
@@ -259,11 +272,12 @@ def _drawn(
         own = yard if (fraction, steps) == (FRACTIONS[-1], None) else curves
         drawings.append(_drawing(folder, method, fraction, steps, own, device, make))
     plans = {}
-    for each in dict.fromkeys(each for method in chosen.methods for each in trainings_of(method)):
+    for each in in_order(chosen.methods):
         point = read_json(point_folder(folder, each, 1.0) / "point.json")
         plan = read_json(folder / "runs" / each.name / "plan.json")
         plans[each.name] = {
-            "recipe": each.recipe, "settings": list(each.settings), "parameters": plan["parameters"],
+            "recipe": each.recipe, "settings": list(each.settings), "share": each.share,
+            "needs": [need.name for need in each.needs], "parameters": plan["parameters"],
             "multiply_adds_a_step": plan["operations"], "steps_planned": plan["steps"], "steps": point["step"],
             "seconds": point["seconds"],
         }  # fmt: skip
@@ -300,7 +314,7 @@ def _drawing(
     options = dict(method.options) if steps is None else {**method.options, "steps": steps}
     plain = "".join(sign if sign.isalnum() else "-" for sign in method.name)
     place = folder / "drawings" / f"{plain}-{fraction:g}{'' if steps is None else f'-{steps}-steps'}"
-    points = [read_json(point_folder(folder, each, fraction) / "point.json") for each in trainings_of(method)]
+    points = [read_json(point / "point.json") for point in points_of(folder, method, fraction)]
     question = yard.question({"options": options, "points": points})
     about = read_json(place / "values.json") if (place / "values.json").is_file() else {}
     if about.get("question") != question:

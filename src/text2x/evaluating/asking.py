@@ -161,7 +161,7 @@ def _together(generator: Generator, seeds: int) -> Generator:
     if not isinstance(generator, DiffusionGenerator) or generator.device.type != "cpu":
         return generator
     count = min(seeds, MOST_TOGETHER)
-    return DiffusionGenerator(generator.model, generator.stages, "cpu", generator.leaders, together=count)
+    return DiffusionGenerator(generator.model, generator.stages, "cpu", generator.leaders, count, generator.unclip)
 
 
 def _precision(generator: Generator, fast: bool) -> AbstractContextManager[Any]:

@@ -22,7 +22,7 @@ from text2x.nn.embeddings import in_fours
 SMALLEST = 4  # side of the first and last feature map (Tao et al. 2022, Fig. 2)
 SLOPE = 0.2  # of the leaky ReLU, as DF-GAN has it
 SMALLEST_SEEN = 32  # px a side: the frozen network's coarsest map is then one place
-GREY = 0.5  # of 0 to 1, behind a picture that the frozen network is shown
+BEHIND = (0.0, 1.0)  # black and white, behind the pictures that the frozen network is shown
 
 
 @dataclass(frozen=True)
@@ -206,8 +206,9 @@ class FrozenDiscriminator(nn.Module):
 
     The maps of EfficientNet-Lite0 at four sizes, each mixed by a fixed random 1x1 convolution (their Sec. 3.2; the
     mixing across sizes is left out), go through small heads that learn, each with a logit of its own. A picture is
-    seen over grey, so that black and white are told from nothing. Its weights are not among the GAN's, and the package
-    that brings them is needed for training only; InputError names the command that gets it.
+    seen over black or white, in turns along the batch: over one background alone, what is transparent could not be told
+    from what has its colour. Its weights are not among the GAN's, and the package that brings them is needed for
+    training only; InputError names the command that gets it.
     """
 
     def __init__(self, config: GANConfig) -> None:
@@ -230,7 +231,8 @@ class FrozenDiscriminator(nn.Module):
         """[B, 4, size, size] -> [B, 4 W, 4, 4]: the heads' maps, one after the other."""
         network = self._seeing[0].to(images.device)
         values = (images.float() + 1) / 2
-        opaque = values[:, :3] + (1 - values[:, 3:]) * GREY
+        behind = values.new_tensor(BEHIND).repeat(len(images))[: len(images), None, None, None]
+        opaque = values[:, :3] + (1 - values[:, 3:]) * behind
         maps = network.pyramid((opaque * 255 - MEAN) / DEVIATION)
         found = []
         for head, mixture, seen in zip(self.heads, self._mixtures, maps, strict=True):

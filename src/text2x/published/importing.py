@@ -23,11 +23,14 @@ from text2x.networks.cross_unet import CrossUNet, CrossUNetConfig
 from text2x.networks.dit import DiT, DiTConfig
 from text2x.networks.patch_discriminator import PatchDiscriminatorConfig
 from text2x.networks.prior import DiffusionPrior, PriorConfig
+from text2x.networks.spatiotemporal_unet import SpatioTemporalUNet, SpatioTemporalUNetConfig
+from text2x.networks.temporal_decoder import TemporalAutoencoder, TemporalAutoencoderConfig
 from text2x.nn.initialization import no_initialization
 from text2x.published.dit import dit_weights
 from text2x.published.folders import prediction_of, read_settings, read_weights, schedule_of, weight_files
 from text2x.published.prior import prior_weights
 from text2x.published.stable_diffusion import autoencoder_weights, unet_weights
+from text2x.published.stable_video import video_autoencoder_weights, video_unet_weights
 from text2x.recipe import Model, Recipe, SamplingConfig, Stage, WeightFile
 from text2x.text_conditioner import HubTextConfig
 from text2x.training_config import TrainingConfig
@@ -40,18 +43,23 @@ NETWORK = "network"  # .json and .safetensors of a single network
 SAMPLING = SamplingConfig(sampler="dpmpp_2m", steps=25, guidance=7.5)  # 7.5: the pipelines' default
 TOKENIZER_FILES = (".json", ".txt", ".model")
 
-Config = CrossUNetConfig | AutoencoderConfig | DiTConfig | PriorConfig
+VideoConfig = SpatioTemporalUNetConfig | TemporalAutoencoderConfig
+Config = CrossUNetConfig | AutoencoderConfig | DiTConfig | PriorConfig | VideoConfig
 READERS: dict[str, Callable[..., tuple[Config, dict[str, Tensor]]]] = {
     "UNet2DConditionModel": unet_weights,
     "AutoencoderKL": autoencoder_weights,
     "DiTTransformer2DModel": dit_weights,
     "PriorTransformer": prior_weights,
+    "UNetSpatioTemporalConditionModel": video_unet_weights,
+    "AutoencoderKLTemporalDecoder": video_autoencoder_weights,
 }
 NETWORKS: dict[str, tuple[type, Callable[..., nn.Module]]] = {
     "CrossUNetConfig": (CrossUNetConfig, CrossUNet),
     "AutoencoderConfig": (AutoencoderConfig, Autoencoder),
     "DiTConfig": (DiTConfig, DiT),
     "PriorConfig": (PriorConfig, DiffusionPrior),
+    "SpatioTemporalUNetConfig": (SpatioTemporalUNetConfig, SpatioTemporalUNet),
+    "TemporalAutoencoderConfig": (TemporalAutoencoderConfig, TemporalAutoencoder),
 }
 
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from text2x.coding import CodecRecipe
     from text2x.priors import PriorRecipe
     from text2x.recipe import GuideRecipe, Recipe
+    from text2x.token_models import TokenRecipe
     from text2x.vocoding import VocoderRecipe
 
     ImageRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
-    AnyRecipe = ImageRecipe | VocoderRecipe | AcousticRecipe | CodecRecipe
+    AnyRecipe = ImageRecipe | VocoderRecipe | AcousticRecipe | CodecRecipe | TokenRecipe
 
 
 def _made(file: str, name: str) -> Any:
@@ -28,6 +29,7 @@ def _made(file: str, name: str) -> Any:
 RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "emoji": partial(_made, "emoji", "emoji"),
     "upsampler": partial(_made, "emoji", "upsampler"),
+    "emoji-upsampler": partial(_made, "emoji", "emoji_upsampler"),
     "vanilla": partial(_made, "vanilla", "vanilla"),
     "dit": partial(_made, "dit", "dit"),
     "glide": partial(_made, "glide", "glide"),
@@ -44,6 +46,8 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "hifigan": partial(_made, "vocoder", "hifigan"),
     "codec": partial(_made, "codec", "codec"),
     "codec-kl": partial(_made, "codec", "codec_kl"),
+    "audiogen": partial(_made, "audiogen", "audiogen"),
+    "musicgen": partial(_made, "musicgen", "musicgen"),
     "classifier": partial(_made, "guides", "classifier"),
     "clip": partial(_made, "guides", "clip"),
     "judge": partial(_made, "guides", "judge"),
@@ -78,6 +82,8 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "debug-voice-gan": partial(_made, "speech", "debug_voice_gan"),
     "debug-vocoder": partial(_made, "vocoder", "debug_vocoder"),
     "debug-codec": partial(_made, "codec", "debug_codec"),
+    "debug-audiogen": partial(_made, "audiogen", "debug_audiogen"),
+    "debug-musicgen": partial(_made, "musicgen", "debug_musicgen"),
     "debug-classifier": partial(_made, "guides", "debug_classifier"),
     "debug-clip": partial(_made, "guides", "debug_clip"),
 }

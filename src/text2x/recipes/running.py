@@ -47,17 +47,21 @@ from text2x.recipes.gan import GANRun, prepare_gan_run
 from text2x.recipes.guide_running import GuideRun, prepare_guide_run
 from text2x.recipes.latent_running import AutoencoderRun, prepare_autoencoder_run, with_codec
 from text2x.recipes.speech_running import SpeechRun, prepare_speech_run
+from text2x.recipes.token_running import TokenRun, prepare_token_run
 from text2x.recipes.vocoder import VocoderRun, prepare_vocoder_run
 from text2x.requests import ImageRequest, unknown
 from text2x.sampling import TrainedStage
 from text2x.text import train_bpe
 from text2x.text_conditioner import TrainableTextConfig
+from text2x.token_models import TokenRecipe
 from text2x.training import Outcome, Trainer
 from text2x.vocoding import VocoderRecipe
 from text2x.weights import load_weights
 
 HELD_OUT_BATCHES = 4
 SHEET_ITEMS = 24
+ImageRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
+AnyRecipe = ImageRecipe | VocoderRecipe | AcousticRecipe | CodecRecipe | TokenRecipe
 
 
 @dataclass(frozen=True)
@@ -139,9 +143,11 @@ class Run:
         return contact_sheet(tiles, columns=9, scale=max(1, 96 // real.shape[-1]))
 
 
-def recipe_for(
-    name: str, settings: Sequence[str] = (), data: str | None = None
-) -> Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe | VocoderRecipe | AcousticRecipe | CodecRecipe:
+ImageRun = Run | GANRun | GuideRun | AutoencoderRun | PriorRun
+AnyRun = ImageRun | VocoderRun | SpeechRun | CodecRun | TokenRun
+
+
+def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> AnyRecipe:
     """A recipe by name with "field=value" settings applied; unknown names and fields raise InputError."""
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
@@ -203,18 +209,13 @@ def prepare_run(recipe: Recipe, device: str = "cpu", data_root: Path | None = No
 
 
 def _prepared(
-    recipe: Recipe
-    | GANRecipe
-    | GuideRecipe
-    | AutoencoderRecipe
-    | PriorRecipe
-    | VocoderRecipe
-    | AcousticRecipe
-    | CodecRecipe,
+    recipe: AnyRecipe,
     device: str,
     data_root: Path | None,
     folder: Path,
-) -> Run | GANRun | GuideRun | AutoencoderRun | PriorRun | VocoderRun | SpeechRun | CodecRun:
+) -> AnyRun:
+    if isinstance(recipe, TokenRecipe):
+        return prepare_token_run(recipe, device, data_root, folder)
     if isinstance(recipe, AcousticRecipe):
         return prepare_speech_run(recipe, device, data_root)
     if isinstance(recipe, CodecRecipe):
