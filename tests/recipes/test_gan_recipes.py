@@ -14,7 +14,7 @@ from text2x.errors import InputError
 from text2x.files import load_tensors, read_json
 from text2x.gan_generator import GANGenerator, build_gan_generator
 from text2x.networks.gan import GAN
-from text2x.recipes.gan import GANRun, debug_gan, fitted, gan, prepare_gan_run, ship_gan
+from text2x.recipes.gan import GANRun, debug_gan, emoji_gan, fitted, gan, prepare_gan_run, ship_gan
 from text2x.requests import ImageRequest
 from text2x.training import Trainer
 from text2x.training_log import read_log
@@ -22,7 +22,7 @@ from text2x.training_log import read_log
 QUICK = {"evaluate_every": 0, "sample_every": 0, "log_every": 10}
 
 
-@pytest.mark.parametrize("make", [gan, debug_gan])
+@pytest.mark.parametrize("make", [gan, emoji_gan, debug_gan])
 def test_a_recipe_is_the_same_after_saving_and_its_networks_can_be_built(make) -> None:
     recipe = make()
     assert from_dict(GANRecipe, to_dict(recipe)) == recipe
@@ -32,8 +32,9 @@ def test_a_recipe_is_the_same_after_saving_and_its_networks_can_be_built(make) -
     GAN(recipe.network)
 
 
-def test_the_generator_fits_in_eight_mebibytes_as_int8() -> None:
-    network = GAN(gan().network).generator
+@pytest.mark.parametrize("make", [gan, emoji_gan])
+def test_the_generator_fits_in_eight_mebibytes_as_int8(make) -> None:
+    network = GAN(make().network).generator
     assert sum(value.numel() for value in network.parameters()) <= 8 * 2**20
 
 

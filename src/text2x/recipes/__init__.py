@@ -38,6 +38,7 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "imagen-upsampler": partial(_made, "imagen", "imagen_upsampler"),
     "imagen-upsampler-2": partial(_made, "imagen", "imagen_upsampler_2"),
     "gan": partial(_made, "gan", "gan"),
+    "emoji-gan": partial(_made, "gan", "emoji_gan"),
     "voice": partial(_made, "speech", "voice"),
     "voice-flow": partial(_made, "speech", "voice_flow"),
     "voice-gan": partial(_made, "speech", "voice_gan"),

@@ -1,6 +1,7 @@
-"""`gan`: a text-conditioned GAN in DF-GAN's shape: pictures in one network call; its small twin; training and packing.
+"""`gan`: a GAN in DF-GAN's shape, pictures in one network call; `emoji-gan`: the same judged by frozen features.
 
-Tao et al. 2022 (DF-GAN); relativistic loss and penalties of Huang et al. 2024 (R3GAN); labelled augmentation.
+Tao et al. 2022 (DF-GAN); relativistic loss and penalties of Huang et al. 2024 (R3GAN); labelled augmentation. With a
+small twin, training and packing.
 """
 
 from __future__ import annotations
@@ -74,6 +75,26 @@ def gan() -> GANRecipe:
         ),
         objective=AdversarialConfig(gamma=1.0, augment_probability=0.3),
         sampling=GANSampling(style=STYLES[0]),
+    )
+
+
+def emoji_gan() -> GANRecipe:
+    """`gan` with a discriminator that judges by frozen features and a CLIP that leads: what the shipped GAN is made by.
+
+    It needs the package with the frozen network; the CLIP is that of `emoji-guides`, which knows emoji. Sauer et al.
+    2021 and 2023: see `FrozenDiscriminator` and `AdversarialConfig`.
+    """
+    recipe = gan()
+    widths = (256, 128, 64, 32, 16)
+    return replace(
+        recipe,
+        name="emoji-gan",
+        summary="Emoji of 64 px from words in one network call, judged by frozen features and led by a CLIP.",
+        network=replace(
+            recipe.network, discriminator="frozen", patch=1, generator_widths=widths, discriminator_widths=widths
+        ),
+        training=replace(recipe.training, steps=2600),
+        objective=replace(recipe.objective, loss="hinge", penalty_share=0.0, clip_weight=1.25),
     )
 
 
