@@ -19,6 +19,7 @@ from text2x.networks.audio_codec import AudioCodec
 from text2x.signal import windows
 
 CHUNK = 64  # frames computed at a time
+FIRST_SHARE = 8  # of a chunk: the first of a stream is an eighth of it
 ENCODED = 500  # frames encoded at a time
 
 
@@ -156,9 +157,14 @@ class NeuralTokenCodec:
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Codes [K, S] as they come -> sound [C, T], a chunk as soon as its surroundings are there."""
         for codes, first, last in chunks(pieces, self.chunk, self.network.context):
-            self._check(codes)
-            sound = self.network.decode(codes[None].to(_place(self.network)))[0].clamp(-1, 1)
-            yield sound[:, first * self.hop : last * self.hop].to(codes.device)
+            yield self.window(codes, first, last)
+
+    @torch.no_grad()
+    def window(self, codes: Tensor, first: int, last: int) -> Tensor:
+        """The sound [C, (last - first) hop] of some frames of codes [K, S], which hold their context."""
+        self._check(codes)
+        sound = self.network.decode(codes[None].to(_place(self.network)))[0].clamp(-1, 1)
+        return sound[:, first * self.hop : last * self.hop].to(codes.device)
 
     def _check(self, codes: Tensor) -> None:
         if codes.ndim != 2 or not 1 <= len(codes) <= self.codebooks:
@@ -218,7 +224,7 @@ class StereoTokenCodec:
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Codes [2 K, S] as they come -> sound [2, T]."""
         for codes, first, last in chunks(pieces, self.mono.chunk, self.mono.network.context):
-            whole = [_decoded_window(self.mono, _side(codes[None], side)[0], first, last) for side in range(2)]
+            whole = [self.mono.window(_side(codes[None], side)[0], first, last) for side in range(2)]
             yield torch.cat(whole)
 
 
@@ -295,6 +301,28 @@ def decode_audio(codec: TokenCodec | AudioLatentCodec, codes: Tensor, seconds: f
     return Audio(samples[:, :frames].cpu().numpy(), codec.rate)
 
 
+def encode_circular(codec: AudioLatentCodec, sound: Tensor) -> Tensor:
+    """A loop [B, 1, S hop], whose last sample leads into the first -> latents [B, Z, S] that loop likewise."""
+    check_sound(sound, codec.channels)
+    if sound.shape[-1] % codec.hop:
+        raise InputError(f"a loop has {sound.shape[-1]} samples; it must be a multiple of {codec.hop}")
+    reach = codec.network.encoder_context
+    latents = codec.encode(_wrapped(sound, reach * codec.hop))
+    return latents[..., reach : reach + sound.shape[-1] // codec.hop]
+
+
+def decode_circular(codec: AudioLatentCodec, latents: Tensor) -> Tensor:
+    """Latents [B, Z, S], the last of which leads into the first -> a loop [B, 1, S hop]; rolled ones give it rolled."""
+    reach = codec.network.context
+    sound = codec.decode(_wrapped(latents, reach))
+    return sound[..., reach * codec.hop : (reach + latents.shape[-1]) * codec.hop]
+
+
+def _wrapped(x: Tensor, reach: int) -> Tensor:
+    """[*, S] with `reach` more on both sides, from the other end; more than once around where S is shorter."""
+    return x[..., torch.arange(-reach, x.shape[-1] + reach, device=x.device) % x.shape[-1]]
+
+
 def check_sound(sound: Tensor, channels: int) -> None:
     """Raise InputError unless it is [B, C, T] of so many channels and of at least one sample."""
     if sound.ndim != 3 or sound.shape[1] != channels or not sound.shape[2]:
@@ -307,9 +335,10 @@ def check_sound(sound: Tensor, channels: int) -> None:
 
 
 def chunks(pieces: Iterable[Tensor], size: int, context: int | None) -> Iterator[tuple[Tensor, int, int]]:
-    """Frames [*, S] as they come -> windows of `size` frames with their context, and which of them are wanted.
+    """Frames [*, S] as they come -> windows of up to `size` frames with their context, and which of them are wanted.
 
-    The windows lie on the same places however the frames come. None: one window, when all are there.
+    The first one is small, so that a stream begins soon, and each is twice the one before it up to `size`. They lie on
+    the same places however the frames come. None: one window, when all are there.
     """
     if context is None:
         every = list(pieces)
@@ -319,17 +348,18 @@ def chunks(pieces: Iterable[Tensor], size: int, context: int | None) -> Iterator
         return
     held: Tensor | None = None  # the frames that are still needed
     first, begin = 0, 0  # the frame to be made next, and the first one held
+    wanted = max(1, size // FIRST_SHARE)
     for piece in pieces:
         held = piece if held is None else torch.cat([held, piece], dim=-1)
-        while begin + held.shape[-1] >= first + size + context:
-            yield _window(held, first - begin, first - begin + size, context)
-            first += size
+        while begin + held.shape[-1] >= first + wanted + context:
+            yield _window(held, first - begin, first - begin + wanted, context)
+            first, wanted = first + wanted, min(size, 2 * wanted)
             dropped = max(0, first - context - begin)
             held, begin = held[..., dropped:], begin + dropped
     while held is not None and first < begin + held.shape[-1]:
-        last = min(first + size, begin + held.shape[-1])
+        last = min(first + wanted, begin + held.shape[-1])
         yield _window(held, first - begin, last - begin, context)
-        first = last
+        first, wanted = last, min(size, 2 * wanted)
 
 
 def _window(held: Tensor, first: int, last: int, context: int) -> tuple[Tensor, int, int]:
@@ -350,12 +380,6 @@ def _encoded(encode: Callable[[Tensor], Tensor], sound: Tensor, hop: int, contex
 
 
 @torch.no_grad()
-def _decoded_window(codec: NeuralTokenCodec, codes: Tensor, first: int, last: int) -> Tensor:
-    """The wanted samples [C, T] of a window of codes [K, S] whose places are known."""
-    whole = next(iter(NeuralTokenCodec(codec.network, codec.rate, codes.shape[-1]).stream([codes])))
-    return whole[:, first * codec.hop : last * codec.hop]
-
-
 def _side(codes: Tensor, side: int) -> Tensor:
     """[B, 2 K, S] -> [B, K, S] of the left (0) or the right (1)."""
     if codes.shape[1] % 2:

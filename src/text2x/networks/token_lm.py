@@ -18,6 +18,8 @@ from text2x.errors import InputError
 
 EPSILON = 1e-5  # of the layer norms, as published
 LARGEST_PERIOD = 10_000.0
+FEW = 8  # rows: products with fewer are limited by reading the weights, see `product`
+ROOM = 64  # steps that a cache has room for at first; it doubles
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,25 @@ class TokenLMConfig:
     dropout: float = 0.0
 
 
-@dataclass
 class Cache:
-    """Keys and values [B, N, S, d] of the steps so far, by layer, and how many there are."""
+    """Keys and values of the steps so far, by layer, with room for those to come, and how many steps there are."""
 
-    keys: list[Tensor]
-    values: list[Tensor]
-    steps: int = 0
+    def __init__(self, depth: int) -> None:
+        self.held: list[Tensor | None] = [None] * depth  # [2, B, N, room, d] by layer
+        self.steps = 0
+
+    def extended(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Put [B, N, S, d] behind those that there are: all of them, [B, N, steps + S, d]."""
+        end, held = self.steps + key.shape[2], self.held[layer]
+        if held is None or held.shape[3] < end:
+            room = max(ROOM, 2 * end)
+            larger = key.new_empty(2, *key.shape[:2], room, key.shape[3])
+            if held is not None:
+                larger[:, :, :, : self.steps] = held[:, :, :, : self.steps]
+            self.held[layer] = held = larger
+        held[0, :, :, self.steps : end] = key
+        held[1, :, :, self.steps : end] = value
+        return held[0, :, :, :end], held[1, :, :, :end]
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,27 @@ class Told:
     keys_values: tuple[tuple[Tensor, Tensor], ...] = ()  # of the text, by layer: [B, N, L, d]
     mask: Tensor | None = None  # [B, 1, 1, L] True where there is a token
     prepended: Tensor | None = None  # [B, P, D]
+
+
+def product(layer: nn.Linear, x: Tensor) -> Tensor:
+    """The layer's product; of few rows on a CPU as W x^T, which reads weights that no cache holds at twice the speed.
+
+    Not where there are more inputs than outputs: that is slower.
+    """
+    rows, plain = x.numel() // x.shape[-1], layer.in_features > layer.out_features or torch.is_grad_enabled()
+    if plain or rows >= FEW or x.device.type != "cpu" or x.dtype != torch.float32:
+        return layer(x)
+    made = torch.mm(layer.weight, x.reshape(rows, -1).t()).t()
+    made = made if layer.bias is None else made + layer.bias
+    return made.reshape(*x.shape[:-1], -1)
+
+
+def attended_by_one(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attention of one step, [B, N, 1, d] to [B, N, S, d]: two small products."""
+    scores = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    return scores.softmax(dim=-1) @ value
 
 
 class SelfAttention(nn.Module):
@@ -66,23 +101,20 @@ class SelfAttention(nn.Module):
         """[B, S, D] -> [B, S, D]; with a cache, S new steps attend to those in it and are added to it."""
         query, key, value = (
             each.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for each in self.query_key_value(x).chunk(3, dim=-1)
+            for each in product(self.query_key_value, x).chunk(3, dim=-1)
         )
         if cache is not None:
-            if cache.steps:
-                key = torch.cat([cache.keys[layer], key], dim=2)
-                value = torch.cat([cache.values[layer], value], dim=2)
-            cache.keys[layer], cache.values[layer] = key, value
+            key, value = cache.extended(layer, key, value)
         new, known = query.shape[2], key.shape[2]
         if new == 1:
-            attended = F.scaled_dot_product_attention(query, key, value)
+            attended = attended_by_one(query, key, value)
         elif new == known:
             attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         else:
             steps = torch.arange(known, device=x.device)
             mask = steps <= steps[known - new :, None]  # [S, known]
             attended = F.scaled_dot_product_attention(query, key, value, mask)
-        return self.out(attended.transpose(1, 2).flatten(2))
+        return product(self.out, attended.transpose(1, 2).flatten(2))
 
 
 def _heads(x: Tensor, num_heads: int) -> Tensor:
@@ -102,17 +134,17 @@ class CrossAttention(nn.Module):
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """[B, L, D] -> two of [B, N, L, d]."""
-        key, value = (
-            each.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for each in self.key_value(context).chunk(2, dim=-1)
-        )
+        key, value = (_heads(each, self.num_heads).contiguous() for each in self.key_value(context).chunk(2, dim=-1))
         return key, value
 
     def forward(self, x: Tensor, keys_values: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
         """[B, S, D] -> [B, S, D]."""
-        query = _heads(self.query(x), self.num_heads)
-        attended = F.scaled_dot_product_attention(query, *keys_values, mask)
-        return self.out(attended.transpose(1, 2).flatten(2))
+        query = _heads(product(self.query, x), self.num_heads)
+        if query.shape[2] == 1:
+            attended = attended_by_one(query, *keys_values, mask)
+        else:
+            attended = F.scaled_dot_product_attention(query, *keys_values, mask)
+        return product(self.out, attended.transpose(1, 2).flatten(2))
 
 
 class Layer(nn.Module):
@@ -135,8 +167,8 @@ class Layer(nn.Module):
         x = x + self.dropout(self.attention(self.norm_attention(x), cache, layer))
         if self.cross is not None and self.norm_cross is not None and told.keys_values:
             x = x + self.dropout(self.cross(self.norm_cross(x), told.keys_values[layer], told.mask))
-        hidden = self.dropout(F.gelu(self.into(self.norm_feed_forward(x))))
-        return x + self.dropout(self.out(hidden))
+        hidden = self.dropout(F.gelu(product(self.into, self.norm_feed_forward(x))))
+        return x + self.dropout(product(self.out, hidden))
 
 
 class TokenLM(nn.Module):
@@ -156,16 +188,21 @@ class TokenLM(nn.Module):
 
     def new_cache(self) -> Cache:
         """A cache for a sequence that has not begun."""
-        return Cache([torch.empty(0)] * self.config.depth, [torch.empty(0)] * self.config.depth)
+        return Cache(self.config.depth)
 
     def prepare(
         self, context: Tensor | None = None, mask: Tensor | None = None, prepended: Tensor | None = None
     ) -> Told:
         """Text [B, L, context_width], its mask [B, L] and what is put in front [B, P, prepended_width], once a prompt.
 
-        A masked token counts as a zero vector after its projection, and the attention leaves it out.
+        A masked token counts as a zero vector after its projection, and the attention leaves it out; those behind the
+        last token of the longest row are cut off.
         """
         keys_values: tuple[tuple[Tensor, Tensor], ...] = ()
+        if mask is not None and context is not None:
+            used = mask.any(0).nonzero()
+            longest = int(used.max()) + 1 if len(used) else 1
+            context, mask = context[:, :longest], mask[:, :longest]
         if self.context is not None and context is not None:
             projected = self.context(context)
             if mask is not None:
@@ -190,7 +227,7 @@ class TokenLM(nn.Module):
         if cache is not None:
             cache.steps += x.shape[1]
         x = self.norm(x[:, front:])
-        return torch.stack([head(x) for head in self.heads], dim=1)
+        return torch.stack([product(head, x) for head in self.heads if isinstance(head, nn.Linear)], dim=1)
 
 
 def positions(begin: int, count: int, width: int, device: torch.device | str = "cpu") -> Tensor:
