@@ -186,8 +186,8 @@ def _read_by_ffmpeg(path: Path, start: float, seconds: float | None) -> Audio:
 
     try:
         with path.open("rb") as file, _opened(path, file) as container:
-            if not container.streams.audio or not container.streams.audio[0].rate:
-                raise InputError(f"{path} holds no sound; give a file of sound")
+            if not container.streams.audio or not getattr(container.streams.audio[0], "rate", 0):  # none: no decoder
+                raise InputError(f"{path} holds no sound that can be decoded; give a file of sound, as wav or flac")
             source = container.streams.audio[0]
             rate = int(source.rate)
             channels = min(8, source.channels)

@@ -17,6 +17,7 @@ from text2x.requests import unknown
 if TYPE_CHECKING:
     from text2x.data.clipset import ClipReport
     from text2x.data.imageset import Report
+    from text2x.data.sound_clips import SoundReport
     from text2x.data.speechset import SpeechReport
 
 app = typer.Typer(help="List the data sets, or prepare one to train on.", invoke_without_command=True)
@@ -24,7 +25,8 @@ MOST_LEFT_OUT = 20  # pictures that are named one by one
 FOLDER = "folder"  # what a user's own folder of pictures is called in place of a data set's name
 VIDEO_FOLDER = "video-folder"  # and what one of moving pictures is called
 SPEECH_FOLDER = "speech-folder"  # and what one of recordings is called
-FOLDERS = {FOLDER: "pictures", VIDEO_FOLDER: "videos", SPEECH_FOLDER: "recordings"}
+AUDIO_FOLDER = "audio-folder"  # and one of any sounds
+FOLDERS = {FOLDER: "pictures", VIDEO_FOLDER: "videos", SPEECH_FOLDER: "recordings", AUDIO_FOLDER: "sounds"}
 
 
 @app.callback()
@@ -50,13 +52,31 @@ def _own_kind(folder: Path) -> str:
     spoken = (folder / "audio.i16").is_file()
     if (folder / "frames.npy").is_file():
         return "your own moving pictures"
+    if (folder / "samples.npy").is_file():
+        return "your own sounds"
     return "your own recordings" if spoken else "your own pictures"
 
 
 Packages = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Take the packages from here instead of fetching them.")
 ]
-Rate = Annotated[int | None, typer.Option(metavar="HZ", help="For speech-folder: samples a second; 16000.")]
+Rate = Annotated[
+    int | None, typer.Option(metavar="HZ", help="For speech-folder and audio-folder: samples a second; 16000.")
+]
+Style = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Only this style, source of sounds, or SoundFont; may be repeated."),
+]
+Fit = Annotated[
+    str | None, typer.Option(metavar="pad|crop", help="For a folder: how pictures become square; pad otherwise.")
+]
+Language = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CODE", help="For speech: as en or hi; asterisk and indic take several."),
+]
+Items = Annotated[int | None, typer.Option(metavar="N", help="For music: how many pieces; 600.")]
+Length = Annotated[float | None, typer.Option("--seconds", metavar="N", help="For music: how long a piece is; 8.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="For music: the seed of the pieces; 0.")]
 Speaker = Annotated[
     str | None, typer.Option(metavar="NAME", help="For speech-folder: who speaks where no table says it.")
 ]
@@ -65,7 +85,7 @@ Speaker = Annotated[
 @app.command()
 def prepare(
     source: Annotated[
-        str, typer.Argument(metavar="NAME|folder", help="A data set's name, folder, video-folder, or speech-folder.")
+        str, typer.Argument(metavar="NAME|folder", help="A data set's name; folder, or video-, speech-, audio-folder.")
     ],
     pictures: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="For a folder: where the files and their texts are.")
@@ -74,26 +94,25 @@ def prepare(
         str | None, typer.Option(metavar="NAME", help="What the result is called; otherwise as the source.")
     ] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="Side of the stored pictures in pixels.")] = None,
-    fit: Annotated[
-        str | None, typer.Option(metavar="pad|crop", help="For a folder: how pictures become square; pad otherwise.")
-    ] = None,
-    style: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this style; may be repeated.")] = None,
+    fit: Fit = None,
+    style: Style = None,
     packages: Packages = None,
     fps: Annotated[float | None, typer.Option(metavar="N", help="For clips: frames a second, at most; 12.")] = None,
     frames: Annotated[int | None, typer.Option(metavar="N", help="For clips: frames of each, at most; 48.")] = None,
     skin_tones: Annotated[bool, typer.Option("--skin-tones", help="For animated-emoji: every skin tone too.")] = False,
-    language: Annotated[
-        list[str] | None, typer.Option(metavar="CODE", help="For speech: as en or hi; asterisk and indic take several.")
-    ] = None,
+    language: Language = None,
     count: Annotated[int | None, typer.Option(metavar="N", help="For indic: sentences of each language; 400.")] = None,
     rate: Rate = None,
     speaker: Speaker = None,
+    items: Items = None,
+    length: Length = None,
+    seed: Seed = None,
 ) -> None:
     """Prepare a data set: text2x data prepare emoji, or text2x data prepare folder DIR --name NAME
 
     Captions of a folder are NAME.txt beside NAME.png, or a table (CSV or JSON lines) of file names and captions;
-    video-folder is the same for moving pictures. Texts of a speech-folder are NAME.txt beside NAME.wav, a table, or
-    metadata.csv as LJSpeech has it.
+    video-folder is the same for moving pictures, audio-folder for sounds. Texts of a speech-folder are NAME.txt beside
+    NAME.wav, a table, or metadata.csv as LJSpeech has it.
     """
     from text2x.data import DATASETS, dataset_folder, package_cache
 
@@ -105,13 +124,14 @@ def prepare(
         "--packages": ("packages_folder", packages), "--fps": ("rate", fps), "--frames": ("frames", frames),
         "--skin-tones": ("skin_tones", skin_tones or None), "DIR": ("pictures", pictures),
         "--language": ("languages", language or None), "--count": ("count", count), "--rate": ("sample_rate", rate),
-        "--speaker": ("speaker", speaker),
+        "--speaker": ("speaker", speaker), "--items": ("items", items), "--seconds": ("seconds", length),
+        "--seed": ("seed", seed),
     }  # fmt: skip
     given = _chosen(source, options)
     if is_folder and given.pop("pictures", None) is None:
         raise InputError(f"say where the {FOLDERS[source]} are: text2x data prepare {source} DIR --name NAME")
-    spoken = {"asterisk": "aligning", "indic": "speaking"}
-    begin, line = time.perf_counter(), BarLine("reading" if is_folder else spoken.get(source, "drawing"))
+    done = {"asterisk": "aligning", "indic": "speaking", "sounds": "reading", "music": "playing"}
+    begin, line = time.perf_counter(), BarLine("reading" if is_folder else done.get(source, "drawing"))
     try:
         if pictures is not None:
             target = dataset_folder(name or pictures.resolve().name, root)
@@ -130,6 +150,7 @@ def _chosen(source: str, options: Mapping[str, tuple[str, Any]]) -> dict[str, An
 
     own = {FOLDER: ("size", "fit", "pictures"), VIDEO_FOLDER: (*CLIPS_TAKE, "fit", "pictures")}
     own[SPEECH_FOLDER] = ("languages", "sample_rate", "speaker", "pictures")
+    own[AUDIO_FOLDER] = ("sample_rate", "pictures")
     takes = own[source] if source in own else DATASETS[source].takes
     given = {flag: pair for flag, pair in options.items() if pair[1] is not None}
     for flag, (name, _) in given.items():
@@ -147,14 +168,19 @@ def _of_folder(source: str) -> Callable[..., Any]:
         from text2x.data.speech_folder import prepare_speech_folder
 
         return prepare_speech_folder
+    if source == AUDIO_FOLDER:
+        from text2x.data.audio_folder import prepare_audio_folder
+
+        return prepare_audio_folder
     from text2x.data.video_folder import prepare_video_folder
 
     return prepare_video_folder
 
 
-def _print_report(report: Report | ClipReport | SpeechReport, took: float) -> None:
+def _print_report(report: Report | ClipReport | SpeechReport | SoundReport, took: float) -> None:
     """Where the set is, how much there is, and what could not be used."""
     from text2x.data.clipset import ClipReport
+    from text2x.data.sound_clips import SoundReport
     from text2x.data.speechset import SpeechReport
 
     left_out = [f"left out {each}" for each in report.unreadable]
@@ -162,8 +188,13 @@ def _print_report(report: Report | ClipReport | SpeechReport, took: float) -> No
     for warning in (*report.warnings, *left_out[:MOST_LEFT_OUT], *more):
         warn(warning)
     typer.echo(report.folder)
-    concepts = "" if isinstance(report, SpeechReport) else counted(report.concepts, "concept")
-    if isinstance(report, SpeechReport):
+    concepts = "" if isinstance(report, SpeechReport | SoundReport) else counted(report.concepts, "concept")
+    if isinstance(report, SoundReport):
+        much = f"{report.seconds / 60:.1f} minutes in {counted(report.clips, 'clip')}, {report.held_out:,} held out,"
+        much += f" {counted(report.captions, 'caption')}, {counted(len(report.labels), 'label')}"
+        many = ", ".join(f"{name} {count:,}" for name, count in report.licences.items())
+        typer.echo(f"clips by licence: {many}")
+    elif isinstance(report, SpeechReport):
         much = f"{report.seconds / 60:.1f} minutes in {counted(report.clips, 'clip')} of {', '.join(report.languages)}"
         much += f" by {counted(len(report.speakers), 'speaker')}, {report.aligned:,} with timed phones"
     elif isinstance(report, ClipReport):

@@ -60,6 +60,18 @@ def _prepare_indic(*args: Any, **options: Any) -> Any:
     return prepare_indic(*args, **options)
 
 
+def _prepare_sounds(*args: Any, **options: Any) -> Any:
+    from text2x.data.sounds import prepare_sounds
+
+    return prepare_sounds(*args, **options)
+
+
+def _prepare_music(*args: Any, **options: Any) -> Any:
+    from text2x.data.music import prepare_music
+
+    return prepare_music(*args, **options)
+
+
 CLIPS_TAKE = ("size", "rate", "frames")
 DATASETS: Mapping[str, Dataset] = {
     "emoji": Dataset("11,256 captioned RGBA emoji of 1,694 concepts in 7 styles", _prepare_emoji),
@@ -77,6 +89,16 @@ DATASETS: Mapping[str, Dataset] = {
         "59 minutes of Hindi, Telugu and Marathi, said by a synthesiser (Festival), phones timed",
         _prepare_indic,
         ("languages", "count", "packages_folder"),
+    ),
+    "sounds": Dataset(
+        "1,123 captioned sounds of animals, instruments, machines, games, 36 minutes at 16 kHz",
+        _prepare_sounds,
+        ("styles", "packages_folder"),
+    ),
+    "music": Dataset(
+        "pieces composed by rule and rendered, with key, tempo, mood, instruments and scores; 600 of 8 s",
+        _prepare_music,
+        ("items", "seconds", "seed", "styles", "packages_folder"),
     ),
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -45,6 +45,8 @@ class Clip:
     language: str = ""
     licence: str = ""
     about: str = ""  # its source
+    label: str = ""  # what kind of sound it is, for classifiers
+    captions: tuple[str, ...] = ()  # other ways to say `text`
 
 
 class AudioSet:
@@ -101,7 +103,7 @@ class AudioSet:
             stored = np.load(folder / SAMPLES, mmap_mode="r", allow_pickle=False)
             if (index["kind"], index["format"]) != (KIND, FORMAT):
                 raise ValueError(f"its kind and format are {index['kind']!r} and {index['format']!r}")
-            clips = [Clip(**values) for values in index["clips"]]
+            clips = [Clip(**{**values, "captions": tuple(values.get("captions", ()))}) for values in index["clips"]]
             return cls(str(index["name"]), int(index["rate"]), clips, stored)
         except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -126,31 +128,73 @@ def open_sounds(folder: Path) -> AudioSet:
     return AudioSet(speech.name, speech.rate, clips, speech.audio, {name: speech.split(name) for name in AUDIO_SPLITS})
 
 
-def in_memory(name: str, rate: int, sounds: Iterable[tuple[Clip, Audio]]) -> AudioSet:
-    """A set that is not on disk; rates and channels are brought to the set's, `start` and `frames` are set here."""
-    clips, pieces, place = [], [], 0
+def _stored(rate: int, sounds: Iterable[tuple[Clip, Audio]]) -> Iterator[tuple[Clip, NDArray[np.int16]]]:
+    """Clips with their place in the set, and the samples of each as they are stored."""
+    place = 0
     for clip, audio in sounds:
         values = to_integers(audio.to_mono().resample(rate).samples[0], 16).astype(np.int16)
-        clips.append(dataclasses.replace(clip, start=place, frames=len(values)))
-        pieces.append(values)
+        yield dataclasses.replace(clip, start=place, frames=len(values)), values
         place += len(values)
+
+
+def in_memory(name: str, rate: int, sounds: Iterable[tuple[Clip, Audio]]) -> AudioSet:
+    """A set that is not on disk; rates and channels are brought to the set's, `start` and `frames` are set here."""
+    clips, pieces = [], []
+    for clip, values in _stored(rate, sounds):
+        clips.append(clip)
+        pieces.append(values)
     if not clips:
         raise InputError(f"the set {name!r} has no sound; give it at least one clip")
     return AudioSet(name, rate, clips, np.concatenate(pieces))
 
 
-def save_audio_set(folder: Path, name: str, rate: int, sounds: Iterable[tuple[Clip, Audio]]) -> AudioSet:
-    """Write sounds as they come, mono at `rate`, whole or not at all, and open the set."""
+def save_audio_set(
+    folder: Path,
+    name: str,
+    rate: int,
+    sounds: Iterable[tuple[Clip, Audio]],
+    about: Mapping[str, str] | None = None,
+    beside: Mapping[str, str] | None = None,
+) -> AudioSet:
+    """Write sounds as they come, mono at `rate`, whole or not at all, and open the set.
+
+    `about` is kept in the index; `beside` is the content of further files by their names.
+    """
 
     def fill(place: Path) -> None:
-        made = in_memory(name, rate, sounds)
-        np.save(place / SAMPLES, made.stored, allow_pickle=False)
-        lines = ",\n".join(json.dumps(dataclasses.asdict(clip), ensure_ascii=False) for clip in made.clips)
-        head = json.dumps({"format": FORMAT, "kind": KIND, "name": name, "rate": rate})[:-1]
+        clips = _write_samples(place / SAMPLES, _stored(rate, sounds))
+        if not clips:
+            raise InputError(f"the set {name!r} has no sound; give it at least one clip")
+        lines = ",\n".join(json.dumps(dataclasses.asdict(clip), ensure_ascii=False) for clip in clips)
+        head = json.dumps({"format": FORMAT, "kind": KIND, "name": name, "rate": rate, "about": dict(about or {})})[:-1]
         (place / INDEX).write_text(f'{head}, "clips": [\n{lines}\n]}}\n', encoding="utf-8")
+        for file, content in (beside or {}).items():
+            (place / file).write_text(content, encoding="utf-8")
 
     write_folder(folder, fill)
     return AudioSet.load(folder)
+
+
+def _write_samples(path: Path, stored: Iterable[tuple[Clip, NDArray[np.int16]]]) -> list[Clip]:
+    """Write samples one clip after the other as one array, whose length is put into the header in the end."""
+
+    def header(count: int) -> None:
+        file.seek(0)
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": np.lib.format.dtype_to_descr(np.dtype("<i2")), "fortran_order": False, "shape": (count,)}
+        )
+
+    clips: list[Clip] = []
+    with path.open("w+b") as file:
+        header(2**60)  # leaves room for any number
+        first = file.tell()
+        for clip, values in stored:
+            clips.append(clip)
+            file.write(values.astype("<i2", copy=False).tobytes())
+        header(sum(clip.frames for clip in clips))
+        if file.tell() != first:
+            raise ValueError(f"the header of {path} has changed its length from {first} to {file.tell()} bytes")
+    return clips
 
 
 def _part(groups: Sequence[str]) -> dict[AudioSplit, NDArray[np.int64]]:

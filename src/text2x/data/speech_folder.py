@@ -140,8 +140,11 @@ def _of_languages(recordings: Sequence[Recording]) -> Iterator[str]:
 # Texts
 
 
-def find_lines(source: Path, left_out: LeftOut) -> list[Line]:
-    """The recordings below `source` that have a text, in the order of their names."""
+def find_lines(source: Path, left_out: LeftOut, named: Callable[[str], str] | None = None) -> list[Line]:
+    """The recordings below `source` that have a text, in the order of their names.
+
+    `named` makes a text of the file's name where there is no other.
+    """
     names = sorted(path.relative_to(source).as_posix() for path in source.rglob("*") if _is_sound(path, source))
     stems: dict[str, str] = {}
     for name in names:
@@ -159,6 +162,8 @@ def find_lines(source: Path, left_out: LeftOut) -> list[Line]:
     made: list[Line] = []
     for name in names:
         line = found.get(name) or _beside(source, name)
+        if line is None and named is not None:
+            line = Line(name, named(name))
         if line is None:
             left_out.add(name, "no text for it")
         elif not any(sign.isalnum() for sign in line.text):

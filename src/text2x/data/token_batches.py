@@ -120,19 +120,19 @@ class TokenBatches:
         """The batch of one step, the same on every call."""
         config = self.config
         rng = np.random.default_rng([config.seed, step])
-        items = [self._item(rng.random(7)) for _ in range(config.batch_size)]
+        items = [self._item(rng.random(9)) for _ in range(config.batch_size)]
         codes, captions, melodies = zip(*items, strict=True)
         melody = None if self.melody is None else torch.stack(list(melodies))
         return TokenBatch(torch.stack(codes), tuple(captions), step, melody)
 
     def _item(self, draws: NDArray[np.float64]) -> tuple[Tensor, str, Tensor | None]:
-        """Codes [K, S], caption and chroma from seven uniform numbers."""
+        """Codes [K, S], caption and chroma from nine uniform numbers."""
         index, start = self._place(draws[0], draws[1])
         if draws[2] < self.config.mix:
             other, begin = self._place(draws[3], draws[4])
-            return self._mixed((index, start), (other, begin), draws[5], draws[6])
+            return self._mixed((index, start), (other, begin), draws[5:])
         codes = torch.from_numpy(self.codes.of(index)[:, start : start + self.frames].astype(np.int64))
-        return codes, self.clips.clips[index].text, self._chroma(self._samples(index, start))
+        return codes, self._said(index, draws[7]), self._chroma(self._samples(index, start))
 
     def _place(self, which: float, where: float) -> tuple[int, int]:
         """A clip and the frame that a crop of it begins with."""
@@ -141,8 +141,10 @@ class TokenBatches:
         return index, int(where * (surplus + 1))
 
     def _mixed(
-        self, first: tuple[int, int], second: tuple[int, int], level: float, delay: float
+        self, first: tuple[int, int], second: tuple[int, int], draws: NDArray[np.float64]
     ) -> tuple[Tensor, str, Tensor | None]:
+        """Two sounds at once, from uniform numbers for level, delay and both captions."""
+        level, delay = draws[:2]
         one, two = self._samples(*first), self._samples(*second)
         late = int(delay * len(two) / 2)
         two = torch.nn.functional.pad(two, (late, 0))[: len(one)]
@@ -152,8 +154,13 @@ class TokenBatches:
         both = one + two
         both = both / max(1.0, float(both.abs().max()))
         codes = self.codec.encode(both.expand(1, self.codec.channels, -1))[0]
-        texts = [self.clips.clips[index].text for index, _ in (first, second)]
+        texts = [self._said(index, draw) for (index, _), draw in zip((first, second), draws[2:], strict=True)]
         return codes.cpu(), " and ".join(dict.fromkeys(texts)), self._chroma(both)
+
+    def _said(self, index: int, draw: float) -> str:
+        """One of a clip's captions."""
+        said = _captions(self.clips, index)
+        return said[int(draw * len(said))]
 
     def _samples(self, index: int, start: int) -> Tensor:
         """A crop's samples [T], zeros beyond the clip."""
@@ -176,4 +183,10 @@ def crop_frames(config: TokenBatchConfig, codec: TokenCodec) -> int:
 
 def captions_of(clips: AudioSet, indexes: Sequence[int]) -> tuple[str, ...]:
     """The different captions of some clips, in order."""
-    return tuple(dict.fromkeys(clips.clips[int(index)].text for index in indexes))
+    return tuple(dict.fromkeys(said for index in indexes for said in _captions(clips, int(index))))
+
+
+def _captions(clips: AudioSet, index: int) -> tuple[str, ...]:
+    """What a clip is called, and in which other words."""
+    clip = clips.clips[index]
+    return clip.text, *clip.captions
