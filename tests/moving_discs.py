@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from text2x.video import Video
+from text2x.moving import Video
 
 Path = Callable[[float], tuple[float, float]]  # frame -> place of the middle in pixels, x and y
 

@@ -23,15 +23,19 @@ FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # A file imports only from lower floors and its own.
 HOUSE = (
-    "errors files media video video_files video_streams audio audio_encoders audio_files text spoken "
+    "errors files media moving video_files video_streams audio audio_encoders audio_files text spoken "
     "timestamps config guidance_terms editing",  # values without weights
     "diffusion nn muon signal chroma tokens alignment",  # mathematics and layers
-    "networks conditioning text_conditioner codecs audio_codecs",
+    "networks conditioning clip_conditioning text_conditioner codecs audio_codecs",
     "recipe objectives guides adversarial masks weights request_fields requests edits guiding settings "
     "painting sampling cascades upscaling latents autoencoding priors unclip inversion degradation generators "
     "building gan_generator data metrics training_config optimizers audio_adversarial coding vocoding "
     "vocoder_training acoustics adversarial_speech stand_ins speech_requests speech_plan voices "
-    "speech_generator speech_models sound_requests token_objectives token_generator token_models",  # use of networks
+    "video_adversarial video_recipe video_requests video_objectives video_sampling video_material video_generator "
+    "video_gan_generator video_models "
+    "speech_generator speech_models sound_requests token_objectives token_generator token_models "
+    "sound_diffusion sound_objectives sound_sampling sound_diffusion_generator sound_adversarial sound_gan_generator "
+    "sound_models",  # use of networks
     "training training_environment training_log checkpoints shipping library sound_library video_library adapters "
     "published",  # machinery
     "recipes evaluating comparing",  # composed work

@@ -21,11 +21,13 @@ SOUND = Audio(np.zeros(800), 8000)
         ({"seconds": float("nan")}, "seconds is nan"),
         ({"count": 0}, "count is 0"),
         ({"guidance": 50}, "guidance is 50; it must be a number from 0 to 20"),
+        ({"guidance": "50"}, "guidance is 50.0; it must be a number from 0 to 20"),
+        ({"guidance": "magic:3"}, "guidance 'magic' is not known"),
         ({"top_p": 1.5}, "top_p is 1.5"),
         ({"top_k": -1}, "top_k is -1"),
         ({"repaint": "1.0-2.5"}, "repaint is of a sound to begin from; give it with --init FILE"),
         ({"strength": 0.5}, "strength is of a sound to begin from"),
-        ({"init": SOUND, "strength": 0}, "strength is 0, which would give the sound back"),
+        ({"init": SOUND, "strength": -0.1}, "strength is -0.1; it must be a number from 0 to 1"),
         ({"init": SOUND, "repaint": "2-1"}, "two rising times in seconds, as 1.0-2.5"),
         ({"init": SOUND, "repaint": "soon"}, "repaint is 'soon'"),
         ({"init": SOUND, "continuation": SOUND}, "--continue and --init are both given"),
@@ -62,3 +64,11 @@ def test_what_a_model_does_not_use_is_told_and_so_is_what_it_used() -> None:
         "steps is given and is ignored: no diffusion", "loop is given and is ignored: no diffusion",
     )  # fmt: skip
     assert as_settings(asked, ("negative", "melody", "init")) == {"negative": "drums", "melody": "hum.wav"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("4", 4.0), ("cfg:4", 4.0), ("none", 1.0), (2, 2.0), ("apg:4", "apg:4"), ("cfg:4,interval=0.1-0.8",) * 2],
+)
+def test_guidance_is_a_number_where_it_can_be_one(given: Any, expected: Any) -> None:
+    assert SoundRequest("rain", guidance=given).guidance == expected

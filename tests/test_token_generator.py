@@ -106,6 +106,11 @@ def test_what_is_for_diffusion_is_told_to_be_ignored(generator: TokenGenerator) 
     assert result.settings["guidance"] == 3.0 and result.settings["seconds"] == pytest.approx(0.2)
 
 
+def test_forms_of_guidance_of_diffusion_are_refused(generator: TokenGenerator) -> None:
+    with pytest.raises(InputError, match="guidance is 'apg:4'; noise is a model of codes and takes a number, as 3"):
+        made(generator, guidance="apg:4")
+
+
 def test_guidance_is_that_of_the_two_logits_and_one_is_off(musician: TokenGenerator) -> None:
     one = made(musician, melody=tone(0.5), guidance=1)
     three = made(musician, melody=tone(0.5), guidance=3)

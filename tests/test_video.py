@@ -6,7 +6,7 @@ import pytest
 
 from text2x.errors import InputError
 from text2x.media import Image
-from text2x.video import Video, read_metadata
+from text2x.moving import Video, read_metadata
 
 
 def moving(frames: int = 6, size: int = 16) -> Video:

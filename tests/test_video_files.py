@@ -11,7 +11,7 @@ import pytest
 from moving_discs import circling
 from text2x.errors import InputError
 from text2x.media import Image
-from text2x.video import Video, read_metadata
+from text2x.moving import Video, read_metadata
 from text2x.video_files import Shot, losses, sampled, shots
 
 pytestmark = pytest.mark.medium

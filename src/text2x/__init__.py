@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from text2x.edits import Blending, Inpainting, Outpainting, Shifting, Upscaling, Variation
     from text2x.library import info, load, models
     from text2x.media import Image, contact_sheet
+    from text2x.moving import Video
     from text2x.requests import Generator, ImageRequest, Result
     from text2x.sound_requests import MusicRequest, SoundRequest
     from text2x.speech_requests import SpeechRequest
+    from text2x.video_requests import VideoRequest
 
 try:
     __version__ = metadata.version("text2x")
@@ -29,7 +31,7 @@ __all__ = [
     "Generator", "Image", "ImageRequest", "InputError", "Inpainting", "Outpainting", "Result", "Variation",
     "Blending", "Shifting", "Upscaling", "blend", "contact_sheet", "image", "info", "inpaint", "load", "models",
     "outpaint", "shift", "upscale", "vary", "Audio", "SpeechRequest", "speech",
-    "MusicRequest", "SoundRequest", "music", "sound",
+    "MusicRequest", "SoundRequest", "music", "sound", "Video", "VideoRequest", "video",
 ]  # fmt: skip
 
 _PLACES = {
@@ -38,6 +40,7 @@ _PLACES = {
     "Blending": "edits", "Inpainting": "edits", "Outpainting": "edits", "Shifting": "edits", "Upscaling": "edits",
     "Variation": "edits",
     "MusicRequest": "sound_requests", "SoundRequest": "sound_requests",
+    "Video": "moving", "VideoRequest": "video_requests",
     "SpeechRequest": "speech_requests", "ImageRequest": "requests", "Result": "requests", "Generator": "requests",
 }  # fmt: skip
 
@@ -141,6 +144,24 @@ def sound(prompt: str, model: str | Path | None = None, device: str = "auto", **
 def music(prompt: str, model: str | Path | None = None, device: str = "auto", **fields: Any) -> Audio:
     """Music from words; `fields` are those of MusicRequest, as seconds=12 or melody="hummed.wav"."""
     return _heard("music", prompt, model, device, fields)
+
+
+def video(prompt: str = "", model: str | Path | None = None, device: str = "auto", **fields: Any) -> Video:
+    """A clip from words, or from image=, extend= or video=; `fields` are those of VideoRequest, as frames=24.
+
+    Of several clips the first is given: `load(...).generate(...)` gives all; here a warning is a Python warning.
+    """
+    import warnings
+
+    from text2x.library import load_once
+    from text2x.video_library import video_model_for
+    from text2x.video_requests import VideoRequest
+
+    request: Any = VideoRequest.from_dict({"prompt": prompt, **fields})
+    result = load_once(model or video_model_for(), device).generate(request)[0]
+    for warning in result.warnings:
+        warnings.warn(warning, stacklevel=_caller())
+    return result.media
 
 
 def _heard(kind: Any, prompt: str, model: str | Path | None, device: str, fields: dict[str, Any]) -> Audio:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from text2x.speech_generator import SpeechGenerator
 
 
+SOUND_TYPES = tuple(f"{name}{part}" for name in ("Token", "SoundDiffusion", "SoundGAN") for part in ("Recipe", "Model"))
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """What a model folder says about itself, without its weights being read."""
@@ -108,9 +111,17 @@ def load(
         if found.kind in ("sound", "music"):
             if upsamplers or stages:
                 raise InputError(f"{found.name} has no stages that could be swapped; leave them out")
-            from text2x.token_models import build_token_generator
+            from text2x.sound_models import build_sound_generator
 
-            return cast(Generator, build_token_generator(recipe, found.folder, place))
+            return cast(Generator, build_sound_generator(recipe, found.folder, place))
+        if found.kind == "video":
+            if upsamplers or stages:
+                raise InputError(f"{found.name} makes clips and has no stages that could be swapped; leave them out")
+            from text2x.video_models import any_video_generator
+
+            return cast(
+                Generator, any_video_generator(recipe, found.folder, place, lambda base: sibling(found, base).folder)
+            )
         from text2x.building import build_generator
         from text2x.gan_generator import build_gan_generator, is_gan
 
@@ -348,7 +359,9 @@ def _kind(recipe: Mapping[str, Any]) -> str:
         return "vocoder"
     elif recipe.get("type") in ("AcousticRecipe", "SpeechModel"):
         return "speech"
-    elif recipe.get("type") in ("TokenRecipe", "TokenModel"):
+    elif recipe.get("type") in ("VideoRecipe", "VideoModel", "VideoGANRecipe"):
+        return "video"
+    elif recipe.get("type") in SOUND_TYPES:
         return str((recipe.get("recipe") or recipe).get("kind", "sound"))
     else:
         return "codec" if recipe.get("type") == "AutoencoderRecipe" else "image"

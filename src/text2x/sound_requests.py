@@ -1,7 +1,7 @@
 """What can be asked of sound and music: SoundRequest and MusicRequest, their help, flags and ranges. Loads no torch.
 
 None means "as the model likes it". Item i depends on the model, the request and seed + i alone. Both kinds of model
-take prompt, negative, count, seed, seconds and guidance. A model of codes uses temperature, top_k, top_p, continuation
+take prompt, negative, count, seed, seconds, guidance and continuation. A model of codes uses temperature, top_k, top_p
 and, for music, melody; one of diffusion uses steps, sampler, loop, init, strength and repaint (init is the sound of
 which a part is made anew). What a model does not use is a warning of its result: `ignored`.
 """
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from text2x.config import from_dict
 from text2x.errors import InputError
+from text2x.guidance_terms import GuidanceTerm, format_guidance, parse_guidance
 from text2x.request_fields import check_name, check_number, check_prompt, request_field, shortened, unknown
 from text2x.requests import MAX_SEED
 from text2x.text import clean_prompt
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from text2x.audio import Audio
 
 SHORTEST, LONGEST = 0.1, 600.0  # seconds
-OF_TOKENS = ("temperature", "top_k", "top_p", "continuation", "melody")
+OF_TOKENS = ("temperature", "top_k", "top_p", "melody")
 OF_DIFFUSION = ("steps", "sampler", "loop", "init", "strength", "repaint")
 SOUNDS = ("continuation", "init", "melody")  # fields that hold a sound, or its file
 
@@ -51,7 +52,8 @@ def _seed() -> Any:
 
 def _guidance() -> Any:
     return request_field(
-        None, help="How closely to follow the prompt; 1 is off, 3 is usual.", flags=("--guidance",),
+        None, help="How closely to follow the prompt; 1 is off, 3 is usual; of diffusion also forms of guidance, as "
+        "cfg:4,interval=0.1-0.8 or apg:4.", flags=("--guidance",),
         minimum=0, maximum=20,
     )  # fmt: skip
 
@@ -79,7 +81,7 @@ def _top_p() -> Any:
 
 def _continuation() -> Any:
     return request_field(
-        None, help="Of a model of codes: a file of sound to go on from; seconds are those of the whole.",
+        None, help="A file of sound to go on from; seconds are those of the whole.",
         flags=("--continue",),
     )  # fmt: skip
 
@@ -109,7 +111,11 @@ def _init() -> Any:
 
 def _strength() -> Any:
     return request_field(
-        None, help="How far to go from --init; 1 leaves nothing of it.", flags=("--strength",), minimum=0, maximum=1
+        None,
+        help="How far to go from --init; 0 gives it back, 1 leaves nothing of it.",
+        flags=("--strength",),
+        minimum=0,
+        maximum=1,
     )
 
 
@@ -129,7 +135,7 @@ class SoundRequest:
     seconds: float | None = _seconds()
     count: int = _count()
     seed: int | None = _seed()
-    guidance: float | None = _guidance()
+    guidance: str | float | None = _guidance()
     temperature: float | None = _temperature()
     top_k: int | None = _top_k()
     top_p: float | None = _top_p()
@@ -163,7 +169,7 @@ class MusicRequest:
     seconds: float | None = _seconds()
     count: int = _count()
     seed: int | None = _seed()
-    guidance: float | None = _guidance()
+    guidance: str | float | None = _guidance()
     temperature: float | None = _temperature()
     top_k: int | None = _top_k()
     top_p: float | None = _top_p()
@@ -208,8 +214,9 @@ def _check(request: AudioRequest) -> None:
     check_prompt(request, "negative", allow_empty=True)
     for name in ("count", "seed", "steps", "top_k"):
         check_number(request, name, whole=True)
-    for name in ("seconds", "guidance", "temperature", "top_p", "strength"):
+    for name in ("seconds", "temperature", "top_p", "strength"):
         check_number(request, name, whole=False)
+    _check_guidance(request)
     check_name(request, "sampler")
     if not isinstance(request.loop, bool):
         raise InputError(f"loop is {shortened(repr(request.loop))}; it must be true or false")
@@ -225,9 +232,28 @@ def _check(request: AudioRequest) -> None:
         for name in ("strength", "repaint"):
             if getattr(request, name) is not None:
                 raise InputError(f"{name} is of a sound to begin from; give it with --init FILE")
-    if request.strength == 0:
-        raise InputError("strength is 0, which would give the sound back; it must be above 0 and at most 1")
     object.__setattr__(request, "repaint", _interval(request.repaint))
+
+
+def _check_guidance(request: AudioRequest) -> None:
+    """Bring guidance into its one form: a number, or forms beyond plain cfg in their one spelling."""
+    value = request.guidance
+    if isinstance(value, str):
+        terms = parse_guidance(value)
+        plain = all(term == GuidanceTerm("cfg", term.scale) for term in terms)
+        value = (terms[0].scale if terms else 1.0) if plain else format_guidance(terms)
+        object.__setattr__(request, "guidance", value)
+    if not isinstance(value, str):
+        check_number(request, "guidance", whole=False)
+
+
+def scale_of(request: AudioRequest, model: str) -> float | None:
+    """The guidance of a model that knows plain numbers only; InputError for other forms."""
+    if isinstance(request.guidance, str):
+        raise InputError(
+            f"guidance is {shortened(request.guidance)!r}; {model} is a model of codes and takes a number, as 3"
+        )
+    return request.guidance
 
 
 def _check_sound(request: AudioRequest, name: str) -> None:

@@ -25,7 +25,16 @@ from text2x.errors import InputError
 from text2x.networks.token_lm import TokenLM, Told
 from text2x.request_fields import shortened
 from text2x.requests import OnStep, Progress, Result
-from text2x.sound_requests import OF_DIFFUSION, AudioRequest, MusicRequest, as_settings, cleaned, ignored, opened
+from text2x.sound_requests import (
+    OF_DIFFUSION,
+    AudioRequest,
+    MusicRequest,
+    as_settings,
+    cleaned,
+    ignored,
+    opened,
+    scale_of,
+)
 from text2x.text_conditioner import TextConditioner
 from text2x.tokens import Choosing, Pattern, choose, delayed, guided
 
@@ -136,9 +145,13 @@ class TokenGenerator:
         if known is not None and not np.any(known.samples):
             warnings += ("the sound to go on from is silent",)
         melody, more = self._melody(request)
+        scale = scale_of(request, self.name)
         values = {
-            name: getattr(self.sampling, name) if getattr(request, name) is None else getattr(request, name)
-            for name in ("guidance", "temperature", "top_k", "top_p")
+            "guidance": self.sampling.guidance if scale is None else scale,
+            **{
+                name: getattr(self.sampling, name) if getattr(request, name) is None else getattr(request, name)
+                for name in ("temperature", "top_k", "top_p")
+            },
         }
         choosing = Choosing(values["temperature"], values["top_k"], values["top_p"])
         told = {

@@ -19,7 +19,7 @@ from PIL import ExifTags, ImageSequence
 
 from text2x.errors import InputError
 from text2x.media import MAX_PIXELS, UNREADABLE, Image, exif_of, png_text_of, reason_of
-from text2x.video import RATES, Video
+from text2x.moving import RATES, Video
 from text2x.video_streams import STREAM_FORMATS, Shot, encode_stream, stream_rate, stream_shots, stream_tags
 
 ANIMATED = {"webp": "WEBP", "png": "PNG", "gif": "GIF"}

@@ -9,8 +9,8 @@ import pytest
 from text2x.cli import main
 from text2x.library import load
 from text2x.media import Image
+from text2x.moving import Video, read_metadata
 from text2x.requests import ImageRequest
-from text2x.video import Video, read_metadata
 from tiny_gan import write_gan
 from tiny_models import base_recipe, write_model
 

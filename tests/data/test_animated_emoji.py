@@ -16,7 +16,7 @@ from text2x.data.animated_emoji import PACKAGES, prepare_animated_emoji
 from text2x.data.clipset import ClipReport, ClipSet
 from text2x.data.packages import Package
 from text2x.errors import InputError
-from text2x.video import Video
+from text2x.moving import Video
 
 pytest.importorskip("cv2")
 

@@ -10,7 +10,7 @@ from moving_discs import circling, disc
 from text2x.data.clipset import ClipSet
 from text2x.data.video_folder import prepare_video_folder
 from text2x.errors import InputError
-from text2x.video import Video
+from text2x.moving import Video
 
 pytestmark = pytest.mark.medium
 

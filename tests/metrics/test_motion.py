@@ -7,7 +7,7 @@ from moving_discs import circling, disc, falling
 from text2x.errors import InputError
 from text2x.metrics import motion
 from text2x.metrics.motion import controls, measured
-from text2x.video import Video
+from text2x.moving import Video
 
 pytest.importorskip("cv2")
 COUNT = 56

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from text2x.cli import blend, compare, data, edit, evaluate, image, models, sound, speech, train, upscale
+from text2x.cli import blend, compare, data, edit, evaluate, image, models, sound, speech, train, upscale, video
 from text2x.cli.terminal import one_line
 from text2x.errors import InputError
 
@@ -21,7 +21,7 @@ EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141  # the last two as a shell
 
 app = typer.Typer(
     name="text2x",
-    help="Turn text into pictures, speech, sound and music, offline, with models trained by this package.",
+    help="Turn text into pictures, speech, sound, music and video, offline, with models trained by this package.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,6 +34,7 @@ app.command("upscale")(upscale.upscale)
 app.command("speech")(speech.speech)
 app.command("sound")(sound.sound)
 app.command("music")(sound.music)
+app.command("video")(video.video)
 for command in (blend.blend, blend.shift):
     app.command(command.__name__)(command)
 app.add_typer(models.app, name="models")

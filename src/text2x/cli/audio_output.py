@@ -1,4 +1,4 @@
-"""Where sound goes: names and formats as for pictures, and streams that are written while they are made."""
+"""Where sound and clips go: names and formats as for pictures, and streams that are written while they are made."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from text2x.cli import output as out
 from text2x.errors import InputError
 
 KNOWN = ("wav", "flac", "mp3", "ogg", "opus", "pcm", "aac")
-NAMES = ", ".join(f".{name}" for name in KNOWN)
 
 
-def destination(output: str | None, format: str | None) -> out.Destination:
+def destination(
+    output: str | None, format: str | None, known: tuple[str, ...] = KNOWN, usual: str = "wav"
+) -> out.Destination:
     """What -o and --format mean together; raises InputError where nothing could be written, before any work is done."""
-    wanted = None if format is None else checked_format(format)
-    usual = wanted or "wav"
+    wanted = None if format is None else checked_format(format, known)
+    usual = wanted or usual
     if output is None:
         return out.Destination(out._writable(out.FOLDER, make=True), None, f".{usual}", usual)
     path = Path(output).expanduser()
@@ -28,18 +29,19 @@ def destination(output: str | None, format: str | None) -> out.Destination:
     if not path.suffix:
         path = path.with_name(f"{path.name}.{usual}")
     suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in KNOWN:
-        raise InputError(f"cannot tell the format of {output}; end the name in {NAMES}")
+    if suffix not in known:
+        names = ", ".join(f".{name}" for name in known)
+        raise InputError(f"cannot tell the format of {output}; end the name in {names}")
     if wanted is not None and wanted != suffix:
         raise InputError(f"the name {output} and --format {format} disagree; leave one of them out")
     return out.Destination(out._writable(path.parent), path.stem, path.suffix, suffix)
 
 
-def checked_format(format: str) -> str:
-    """One of KNOWN."""
+def checked_format(format: str, known: tuple[str, ...] = KNOWN) -> str:
+    """One of those that are known."""
     plain = format.lower().removeprefix(".")
-    if plain not in KNOWN:
-        raise InputError(f"unknown format {format!r}; give {', '.join(KNOWN)}")
+    if plain not in known:
+        raise InputError(f"unknown format {format!r}; give {', '.join(known)}")
     return plain
 
 

@@ -106,7 +106,16 @@ def _pack_other(
 ) -> str | None:
     """Pack what is neither a model of diffusion nor guides, and say what it is; None where it is one of these."""
     kind, name = read_recipe(runs[0]).get("type"), output.resolve().name
-    most = {"GANRecipe": 1, "VocoderRecipe": 1, "CodecRecipe": 1, "AcousticRecipe": 2, "TokenRecipe": 1}.get(str(kind))
+    single = (
+        "GANRecipe",
+        "VocoderRecipe",
+        "CodecRecipe",
+        "TokenRecipe",
+        "SoundDiffusionRecipe",
+        "SoundGANRecipe",
+        "VideoRecipe",
+    )
+    most = {**dict.fromkeys(single, 1), "AcousticRecipe": 2}.get(str(kind))
     if most is None:
         return None
     if len(runs) > most:
@@ -132,6 +141,21 @@ def _pack_other(
 
         made = ship_tokens(runs[0], output, name, licence, average, packing, sources)
         return f"a model of {made.recipe.kind}"
+    if kind == "SoundDiffusionRecipe":
+        from text2x.recipes.sound_flow_running import ship_sound_flow
+
+        shipped = ship_sound_flow(runs[0], output, name, licence, average, packing, sources)
+        return f"a model of {shipped.recipe.kind}"
+    if kind == "SoundGANRecipe":
+        from text2x.recipes.sound_gan import ship_sound_gan
+
+        ship_sound_gan(runs[0], output, name, licence, average, packing, sources)
+        return "a GAN of sound"
+    if kind == "VideoRecipe":
+        from text2x.recipes.video_packing import ship_video
+
+        ship_video(runs[0], output, name, licence, average, packing, sources)
+        return "a model of moving pictures"
     from text2x.recipes.speech_running import ship_voice
 
     ship_voice(runs[0], output, name, licence, runs[1] if len(runs) > 1 else None, average, packing, sources)
@@ -221,7 +245,8 @@ def _values(found: ModelInfo) -> dict[str, Any]:
 def describe(recipe: Any) -> list[tuple[str, str]]:
     """The recipe in a few lines: what a user of the model has to know."""
     stages = [stage["recipe"] for stage in recipe.get("stages", []) if isinstance(stage, dict) and "recipe" in stage]
-    stages = stages or ([recipe] if "network" in recipe else [])
+    inner = recipe.get("recipe") if recipe.get("type") == "VideoModel" else recipe
+    stages = stages or ([inner] if isinstance(inner, dict) and "network" in inner else [])
     lines = [
         ("stage", f"{each.get('name')}: {each['network'].get('type')} at {each.get('size')} pixels") for each in stages
     ]
@@ -246,6 +271,8 @@ def describe(recipe: Any) -> list[tuple[str, str]]:
 def _references(recipe: Any) -> list[tuple[str, str]]:
     """The CLIP, the prior and the upsamplers of a model: in its folder, or those of another that is named."""
     lines = [("enlarged", f"by the upsamplers of {recipe['upsampler']}")] if recipe.get("upsampler") else []
+    if recipe.get("type") in ("VideoModel", "VideoRecipe") and recipe.get("base"):
+        lines.append(("base", f"{recipe['base']}, whose weights it shares"))
     for label in ("clip", "prior"):
         part = recipe.get(label)
         if isinstance(part, str):

@@ -46,8 +46,8 @@ def megabytes(num_bytes: int) -> str:
 class ProgressLine:
     """One line that is rewritten after each step; silent where standard error is no terminal."""
 
-    def __init__(self, count: int, stream: TextIO | None = None) -> None:
-        self.count = count
+    def __init__(self, count: int, stream: TextIO | None = None, noun: str = "picture") -> None:
+        self.count, self.noun = count, noun
         self.before = 0  # pictures that were made before this request
         self.stream = stream or sys.stderr
         self.shown = self.stream.isatty()
@@ -61,7 +61,7 @@ class ProgressLine:
         self.last = now
         first, last = (self.before + item + 1 for item in (progress.items[0], progress.items[-1]))
         which = f"{first}" if first == last else f"{first} to {last}"
-        picture = f"picture {which} of {self.count}, " if self.count > 1 else ""
+        picture = f"{self.noun} {which} of {self.count}, " if self.count > 1 else ""
         done = f"{progress.stage} {progress.step}/{progress.steps}"
         self.stream.write(f"{CLEAR_LINE}{bar(progress.step, progress.steps)} {picture}{done}")
         self.stream.flush()

@@ -22,7 +22,7 @@ from text2x.text import slug
 if TYPE_CHECKING:
     from text2x.cli.image import Making
     from text2x.gan_generator import GANGenerator
-    from text2x.video import Video
+    from text2x.moving import Video
 
 FORMATS = ("webp", "png", "gif")
 
@@ -38,7 +38,7 @@ Rate = Annotated[float, typer.Option("--fps", metavar="FPS", min=0.1, max=240, h
 
 def walk(requests: list[ImageRequest], warnings: list[str], making: Making, frames: int, rate: float) -> None:
     """Make and write the animation, and say what was done."""
-    from text2x.video import Video
+    from text2x.moving import Video
 
     begin = time.perf_counter()
     name = info(making.model, models_folder()).name

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from text2x.data import drawing
 from text2x.data.folder import Fit
 from text2x.errors import InputError
-from text2x.video import RATES
+from text2x.moving import RATES
 from text2x.video_files import sampled
 from text2x.video_streams import Shot
 

@@ -21,7 +21,7 @@ from text2x.errors import InputError
 from text2x.metrics.distances import kernel_distance
 from text2x.metrics.intervals import mean, ratio_of_means
 from text2x.metrics.metric import Metric, exact
-from text2x.video import Video
+from text2x.moving import Video
 
 SPACE = "Farneback's optical flow"
 PIXELS = "premultiplied pixels in [-1, 1]"

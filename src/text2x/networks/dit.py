@@ -100,8 +100,11 @@ class DiT(nn.Module):
         vector = self.embedding.project(conditioning.vector)
         return Prepared(vector, keys_values, conditioning.context_mask, conditioning.channels)
 
-    def forward(self, x: Tensor, t: Tensor, conditioning: Conditioning | Prepared) -> Tensor:
-        """[B, C, *], [B] -> [B, out_channels, *]."""
+    def forward(self, x: Tensor, t: Tensor, conditioning: Conditioning | Prepared, circular: bool = False) -> Tensor:
+        """[B, C, *], [B] -> [B, out_channels, *].
+
+        With `circular` the last patch of each axis leads into the first: rolling x rolls what comes out.
+        """
         prepared = self.prepare(conditioning) if isinstance(conditioning, Conditioning) else conditioning
         sizes = x.shape[2:]
         hidden = self.patch_in(to_patches(self._with_channels(x, prepared.channels), self.config.patches))  # [B, S, D]
@@ -109,9 +112,13 @@ class DiT(nn.Module):
         points = self._points(sizes, x.device)
         rotate = None
         if self.config.positions == "rope":
-            angle = angles(points, self.config.width // self.config.num_heads)
+            circles = [size // patch for size, patch in zip(sizes, self.config.patches, strict=True)]
+            head = self.config.width // self.config.num_heads
+            angle = angles(points, head, circles=circles if circular else None)
             rotate = rotation(F.pad(angle, (0, 0, len(in_front), 0)))  # tokens in front are not turned
         else:
+            if circular:
+                raise InputError(f"positions are {self.config.positions!r}; loops need 'rope'")
             hidden = hidden + self._sines(points).to(hidden.dtype)
         hidden = torch.cat([*in_front, hidden], dim=1) if in_front else hidden  # [B, K + S, D]
 

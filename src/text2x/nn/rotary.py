@@ -6,6 +6,7 @@ among the axes; pairs left over are not turned.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -22,14 +23,24 @@ def positions(sizes: Sequence[int], device: torch.device | None = None) -> Tenso
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, -2)
 
 
-def angles(points: Tensor, head_width: int, largest_period: float = 10_000.0) -> Tensor:
-    """Angle of each pair of channels at each point: [S, axes] coordinates -> [S, head_width / 2]."""
+def angles(
+    points: Tensor, head_width: int, largest_period: float = 10_000.0, circles: Sequence[int] | None = None
+) -> Tensor:
+    """Angle of each pair of channels at each point: [S, axes] coordinates -> [S, head_width / 2].
+
+    `circles` are the sizes of axes whose last point leads into the first: each channel then turns a whole number of
+    times along its axis, the nearest to its own, so that distances are those around the circle.
+    """
     pairs, axes = head_width // 2, points.shape[1]
     turned = pairs // axes  # of each axis
     if head_width % 2 or not turned:
         raise InputError(f"head width {head_width} is too small or odd for {axes} axes; take an even one >= {2 * axes}")
     steps = torch.arange(turned, device=points.device, dtype=torch.float32) / turned
-    each = points.float()[:, :, None] * largest_period**-steps  # [S, axes, turned]
+    frequencies = (largest_period**-steps).expand(axes, -1)  # [axes, turned]
+    if circles is not None:
+        whole = 2 * math.pi / torch.tensor(circles, device=points.device, dtype=torch.float32)[:, None]
+        frequencies = (frequencies / whole).round() * whole
+    each = points.float()[:, :, None] * frequencies  # [S, axes, turned]
     return F.pad(each.flatten(1), (0, pairs - axes * turned))
 
 

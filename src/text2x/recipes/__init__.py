@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from text2x.coding import CodecRecipe
     from text2x.priors import PriorRecipe
     from text2x.recipe import GuideRecipe, Recipe
+    from text2x.sound_adversarial import SoundGANRecipe
+    from text2x.sound_diffusion import SoundDiffusionRecipe
     from text2x.token_models import TokenRecipe
+    from text2x.video_adversarial import VideoGANRecipe
+    from text2x.video_recipe import VideoRecipe
     from text2x.vocoding import VocoderRecipe
 
     ImageRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
-    AnyRecipe = ImageRecipe | VocoderRecipe | AcousticRecipe | CodecRecipe | TokenRecipe
+    SoundRecipe = VocoderRecipe | AcousticRecipe | CodecRecipe | TokenRecipe | SoundDiffusionRecipe | SoundGANRecipe
+    AnyRecipe = ImageRecipe | SoundRecipe | VideoRecipe | VideoGANRecipe
 
 
 def _made(file: str, name: str) -> Any:
@@ -49,6 +54,14 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "codec-kl": partial(_made, "codec", "codec_kl"),
     "audiogen": partial(_made, "audiogen", "audiogen"),
     "musicgen": partial(_made, "musicgen", "musicgen"),
+    "sound-flow": partial(_made, "sound_flow", "sound_flow"),
+    "music-flow": partial(_made, "sound_flow", "music_flow"),
+    "sound-gan": partial(_made, "sound_gan", "sound_gan"),
+    "make-a-video": partial(_made, "make_a_video", "make_a_video"),
+    "lumiere": partial(_made, "lumiere", "lumiere"),
+    "stable-video-diffusion": partial(_made, "stable_video_diffusion", "stable_video_diffusion"),
+    "sora": partial(_made, "sora", "sora"),
+    "video-gan": partial(_made, "video_gan", "video_gan"),
     "classifier": partial(_made, "guides", "classifier"),
     "clip": partial(_made, "guides", "clip"),
     "judge": partial(_made, "guides", "judge"),
@@ -83,8 +96,16 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "debug-voice-gan": partial(_made, "speech", "debug_voice_gan"),
     "debug-vocoder": partial(_made, "vocoder", "debug_vocoder"),
     "debug-codec": partial(_made, "codec", "debug_codec"),
+    "debug-codec-kl": partial(_made, "codec", "debug_codec_kl"),
     "debug-audiogen": partial(_made, "audiogen", "debug_audiogen"),
     "debug-musicgen": partial(_made, "musicgen", "debug_musicgen"),
+    "debug-sound-flow": partial(_made, "sound_flow", "debug_sound_flow"),
+    "debug-sound-gan": partial(_made, "sound_gan", "debug_sound_gan"),
+    "debug-make-a-video": partial(_made, "make_a_video", "debug_make_a_video"),
+    "debug-lumiere": partial(_made, "lumiere", "debug_lumiere"),
+    "debug-stable-video-diffusion": partial(_made, "stable_video_diffusion", "debug_stable_video_diffusion"),
+    "debug-sora": partial(_made, "sora", "debug_sora"),
+    "debug-video-gan": partial(_made, "video_gan", "debug_video_gan"),
     "debug-classifier": partial(_made, "guides", "debug_classifier"),
     "debug-clip": partial(_made, "guides", "debug_clip"),
 }

@@ -108,6 +108,17 @@ def debug_codec() -> CodecRecipe:
     )
 
 
+def debug_codec_kl() -> CodecRecipe:
+    """The same with 8 means and variances a frame in place of codes."""
+    recipe = debug_codec()
+    return replace(
+        recipe,
+        name="debug-codec-kl",
+        summary="Vowel-like tones at 8 kHz to eight latents a frame: learns in seconds.",
+        network=replace(recipe.network, bottleneck=GaussianConfig(8)),
+    )
+
+
 @dataclass(frozen=True)
 class CodecRun:
     """A codec's recipe with its data; makes what a trainer needs."""

@@ -46,22 +46,31 @@ from text2x.recipes.dalle2_running import PriorRun, prepare_prior_run, told_embe
 from text2x.recipes.gan import GANRun, prepare_gan_run
 from text2x.recipes.guide_running import GuideRun, prepare_guide_run
 from text2x.recipes.latent_running import AutoencoderRun, prepare_autoencoder_run, with_codec
+from text2x.recipes.sound_flow_running import SoundFlowRun, prepare_sound_flow_run
+from text2x.recipes.sound_gan import SoundGANRun, prepare_sound_gan_run
 from text2x.recipes.speech_running import SpeechRun, prepare_speech_run
 from text2x.recipes.token_running import TokenRun, prepare_token_run
+from text2x.recipes.video_gan import VideoGANRun, prepare_video_gan_run
+from text2x.recipes.video_running import VideoRun, prepare_video_run
 from text2x.recipes.vocoder import VocoderRun, prepare_vocoder_run
 from text2x.requests import ImageRequest, unknown
 from text2x.sampling import TrainedStage
+from text2x.sound_adversarial import SoundGANRecipe
+from text2x.sound_diffusion import SoundDiffusionRecipe
 from text2x.text import train_bpe
 from text2x.text_conditioner import TrainableTextConfig
 from text2x.token_models import TokenRecipe
 from text2x.training import Outcome, Trainer
+from text2x.video_adversarial import VideoGANRecipe
+from text2x.video_recipe import VideoRecipe
 from text2x.vocoding import VocoderRecipe
 from text2x.weights import load_weights
 
 HELD_OUT_BATCHES = 4
 SHEET_ITEMS = 24
 ImageRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
-AnyRecipe = ImageRecipe | VocoderRecipe | AcousticRecipe | CodecRecipe | TokenRecipe
+SoundRecipe = VocoderRecipe | AcousticRecipe | CodecRecipe | TokenRecipe | SoundDiffusionRecipe | SoundGANRecipe
+AnyRecipe = ImageRecipe | SoundRecipe | VideoRecipe | VideoGANRecipe
 
 
 @dataclass(frozen=True)
@@ -144,7 +153,8 @@ class Run:
 
 
 ImageRun = Run | GANRun | GuideRun | AutoencoderRun | PriorRun
-AnyRun = ImageRun | VocoderRun | SpeechRun | CodecRun | TokenRun
+SoundRun = VocoderRun | SpeechRun | CodecRun | TokenRun | SoundFlowRun | SoundGANRun
+AnyRun = ImageRun | SoundRun | VideoRun | VideoGANRun
 
 
 def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> AnyRecipe:
@@ -214,8 +224,16 @@ def _prepared(
     data_root: Path | None,
     folder: Path,
 ) -> AnyRun:
+    if isinstance(recipe, VideoRecipe):
+        return prepare_video_run(recipe, device, data_root, folder)
+    if isinstance(recipe, VideoGANRecipe):
+        return prepare_video_gan_run(recipe, device, data_root)
     if isinstance(recipe, TokenRecipe):
         return prepare_token_run(recipe, device, data_root, folder)
+    if isinstance(recipe, SoundDiffusionRecipe):
+        return prepare_sound_flow_run(recipe, device, data_root, folder)
+    if isinstance(recipe, SoundGANRecipe):
+        return prepare_sound_gan_run(recipe, device, data_root, folder)
     if isinstance(recipe, AcousticRecipe):
         return prepare_speech_run(recipe, device, data_root)
     if isinstance(recipe, CodecRecipe):

@@ -1,0 +1,123 @@
+"""Runs the recipes of sound by diffusion: data, codec, text and network put together, samples to hear, packing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from text2x.audio import join
+from text2x.audio_codecs import AudioLatentCodec
+from text2x.config import from_dict, to_dict
+from text2x.data.audioset import AudioSet
+from text2x.data.latent_batches import LatentBatch, LatentBatches, crop_frames, latents_of_clips
+from text2x.data.token_batches import captions_of
+from text2x.errors import InputError
+from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
+from text2x.networks.dit import DiT
+from text2x.recipe import WeightFile
+from text2x.recipes.latent_codec import with_latent_codec
+from text2x.sound_diffusion import (
+    CODEC_FILE,
+    NETWORK_FILE,
+    SoundDiffusionModel,
+    SoundDiffusionRecipe,
+    fitted,
+    text_of,
+)
+from text2x.sound_diffusion_generator import SoundDiffusionGenerator
+from text2x.sound_objectives import SoundDenoising
+from text2x.sound_requests import MusicRequest, SoundRequest
+from text2x.text_conditioner import TextConditioner
+from text2x.weights import Packing, pack
+
+HELD_OUT_BATCHES = 4
+HEARD_ITEMS = 4
+
+
+@dataclass(frozen=True)
+class SoundFlowRun:
+    """A recipe with its data, codec and text encoder; makes what a trainer needs."""
+
+    recipe: SoundDiffusionRecipe
+    clips: AudioSet
+    codec: AudioLatentCodec
+    text: TextConditioner
+    trainable: DiT
+    objective: SoundDenoising
+    batches: LatentBatches
+    held_out: tuple[LatentBatch, ...]
+    device: str
+
+    def evaluate(self, trainable: nn.Module) -> dict[str, float]:
+        """The held-out error in latents by noise level, and that without captions."""
+        assert isinstance(trainable, DiT)
+        objective = SoundDenoising(trainable, self.text, self.recipe, self.device)
+        return objective.held_out(self.held_out, seed=self.recipe.training.seed)
+
+    def sample(self, trainable: nn.Module, step: int, folder: Path) -> None:
+        """Write sounds of a few captions of the training part into one file to be heard."""
+        assert isinstance(trainable, DiT)
+        recipe = self.recipe
+        generator = SoundDiffusionGenerator(recipe.name, recipe, trainable, self.text, self.codec)
+        captions = captions_of(self.clips, self.clips.split("train").tolist())
+        captions = captions[:: max(1, len(captions) // HEARD_ITEMS)][:HEARD_ITEMS]
+        ask = SoundRequest if recipe.kind == "sound" else MusicRequest
+        heard = [generator.generate(ask(each or "sound", seed=at))[0].media for at, each in enumerate(captions)]
+        folder.mkdir(parents=True, exist_ok=True)
+        join(heard, pause=0.3).save(folder / f"step-{step:07d}.wav")
+
+
+def prepare_sound_flow_run(
+    recipe: SoundDiffusionRecipe, device: str = "cpu", data_root: Path | None = None, folder: Path | None = None
+) -> SoundFlowRun:
+    """Load codec, data and text encoder, find the latents, and make the network from the recipe's seed.
+
+    `folder` is where the run is kept; the codec's weights and the latents that were found are kept there.
+    """
+    part, codec, clips = with_latent_codec(recipe, device, data_root, folder)
+    text = text_of(recipe)
+    recipe = fitted(replace(recipe, codec=part), codec, text)
+    latents = latents_of_clips(clips, codec, crop_frames(recipe.data, codec), folder)
+    batches = LatentBatches(clips, codec, latents, recipe.data)
+    text.precompute(("", *captions_of(clips, range(len(clips)))))
+    unseen = replace(recipe.data, split="held-out", mix=0.0, loops=0.0)
+    held = tuple(LatentBatches(clips, codec, latents, unseen).batch_at(step) for step in range(HELD_OUT_BATCHES))
+    torch.manual_seed(recipe.training.seed)
+    trainable = DiT(recipe.network).to(device)
+    objective = SoundDenoising(trainable, text, recipe, device)
+    return SoundFlowRun(recipe, clips, codec, text, trainable, objective, batches, held, device)
+
+
+def ship_sound_flow(
+    folder: Path,
+    target: Path,
+    name: str,
+    licence: str,
+    average: str | None = None,
+    packing: Packing = "int8",
+    attribution: tuple[str, ...] = (),
+) -> SoundDiffusionModel:
+    """Write a model's folder from a training run; the codec's weights are kept as float16.
+
+    `average` is as "0.999", or "best-0.999" for the one with the lowest held-out error; None: the recipe's first.
+    """
+    if not (folder / "recipe.json").is_file():
+        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
+    recipe = from_dict(SoundDiffusionRecipe, read_json(folder / "recipe.json"), where="recipe.json")
+    average = average or str(recipe.training.averages[0])
+    source = folder if average.startswith("best-") else folder / "averages"
+    parts: dict[str, tuple[Path, Packing]] = {
+        NETWORK_FILE: (source / f"{average}.safetensors", packing),
+        CODEC_FILE: (folder / CODEC_FILE, "float16"),
+    }
+    told = {}
+    for file, (path, kept) in parts.items():
+        tensors = load_tensors(path)
+        save_tensors(target / file, pack(tensors, kept))
+        told[file] = WeightFile(file_hash(target / file), kept, sum(each.numel() for each in tensors.values()))
+    model = SoundDiffusionModel(name, recipe.summary, licence, recipe, told, attribution=attribution)
+    write_json(target / "recipe.json", to_dict(model))
+    return model

@@ -1,0 +1,80 @@
+"""Training runs of clips to model folders: what the base has is left out of the weight file, the rest is packed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from text2x.codecs import LatentCodecConfig
+from text2x.config import from_dict, to_dict
+from text2x.errors import InputError
+from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
+from text2x.latents import CODEC_FILE
+from text2x.library import info
+from text2x.nn.initialization import no_initialization
+from text2x.recipe import WeightFile
+from text2x.video_models import of_base, read_base
+from text2x.video_recipe import VideoModel, VideoRecipe, build_video_network, trained_names
+from text2x.weights import Packing, pack
+
+FILE = "video.safetensors"
+
+
+def ship_video(
+    folder: Path,
+    target: Path,
+    name: str,
+    licence: str,
+    average: str | None = None,
+    packing: Packing = "int8",
+    attribution: tuple[str, ...] = (),
+) -> VideoModel:
+    """Write a model's folder from a training run; a codec's weights are kept as float16.
+
+    `average` is as "0.998", or "best-0.998" for the one with the lowest held-out loss; None: the recipe's first. The
+    base must be the one that the run began with: it is named in recipe.json with its hash, and not copied.
+    """
+    if not (folder / "recipe.json").is_file():
+        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
+    recipe = from_dict(VideoRecipe, read_json(folder / "recipe.json"), where="recipe.json")
+    average = average or str(recipe.training.averages[0])
+    source = folder if average.startswith("best-") else folder / "averages"
+    tensors = load_tensors(source / f"{average}.safetensors")
+    base = None if recipe.base is None else read_base(info(recipe.base).folder)
+    if base is not None:
+        with no_initialization():
+            trained = trained_names(build_video_network(recipe), recipe.trained)
+        inherited = of_base(base.state())
+        frozen = [each for each in inherited if each not in trained]
+        if any(not torch.equal(inherited[each], tensors[each]) for each in frozen):
+            raise InputError(f"the run in {folder} was begun with another {base.name} than {base.folder} now holds")
+        tensors = {each: value for each, value in tensors.items() if each not in frozen}
+    weights = {FILE: _kept(target / FILE, tensors, packing)}
+    codec_file = None
+    if isinstance(recipe.codec, LatentCodecConfig):
+        codec_file = CODEC_FILE
+        weights[CODEC_FILE] = _kept(target / CODEC_FILE, load_tensors(folder / CODEC_FILE), "float16")
+        recipe = replace(recipe, codec=replace(recipe.codec, sha256=""))
+    model = VideoModel(
+        name,
+        recipe.summary,
+        licence,
+        recipe,
+        FILE,
+        weights,
+        recipe.size if base is None or base.model is None else base.model.size,
+        attribution=attribution,
+        base=recipe.base,
+        base_sha256=None if base is None else base.sha256,
+        codec_file=codec_file,
+    )
+    write_json(target / "recipe.json", to_dict(model))
+    return model
+
+
+def _kept(path: Path, tensors: dict[str, torch.Tensor], packing: Packing) -> WeightFile:
+    """Write the weights, and say what the file is."""
+    save_tensors(path, pack(tensors, packing))
+    return WeightFile(file_hash(path), packing, sum(each.numel() for each in tensors.values()))
