@@ -242,21 +242,21 @@ def _values(found: ModelInfo) -> dict[str, Any]:
     }  # fmt: skip
 
 
+NESTED = ("VideoModel", "TokenModel", "SoundDiffusionModel", "SoundGANModel")  # models of one recipe
+
+
 def describe(recipe: Any) -> list[tuple[str, str]]:
     """The recipe in a few lines: what a user of the model has to know."""
     stages = [stage["recipe"] for stage in recipe.get("stages", []) if isinstance(stage, dict) and "recipe" in stage]
-    inner = recipe.get("recipe") if recipe.get("type") == "VideoModel" else recipe
+    inner = recipe.get("recipe") if recipe.get("type") in NESTED else recipe
     stages = stages or ([inner] if isinstance(inner, dict) and "network" in inner else [])
-    lines = [
-        ("stage", f"{each.get('name')}: {each['network'].get('type')} at {each.get('size')} pixels") for each in stages
-    ]
+    lines = [("stage", f"{each.get('name')}: {each['network'].get('type')}" + _at_pixels(each)) for each in stages]
     if stages:
         styles = (stages[0].get("conditioner") or {}).get("styles") or []
         defaults = {name: value for name, value in (stages[0].get("sampling") or {}).items() if name != "type"}
-        lines.append(("styles", ", ".join(styles) or "none"))
-        lines.append(
-            ("defaults", ", ".join(f"{name} {value}" for name, value in defaults.items() if value is not None))
-        )
+        lines += [("styles", ", ".join(styles) or "none")] * ("size" in stages[0])
+        said = ", ".join(f"{name} {value}" for name, value in defaults.items() if value is not None)
+        lines += [("defaults", said)] if said else []
     lines += _references(recipe)
     if isinstance(recipe.get("guides"), dict) and recipe["guides"]:
         lines.append(("guides", ", ".join(f"{kind} by {name}" for kind, name in recipe["guides"].items())))
@@ -266,6 +266,11 @@ def describe(recipe: Any) -> list[tuple[str, str]]:
     lines += _voices(recipe.get("acoustic"))
     lines += [("source", line) for line in recipe.get("attribution") or []]
     return lines
+
+
+def _at_pixels(stage: Any) -> str:
+    """The size of a stage of pictures."""
+    return f" at {stage['size']} pixels" if "size" in stage else ""
 
 
 def _references(recipe: Any) -> list[tuple[str, str]]:
