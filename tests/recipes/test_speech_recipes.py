@@ -110,7 +110,9 @@ def test_a_voice_learns_is_packed_and_speaks(name: str, steps: int, better: floa
     assert (whole.samples == packed.samples).all() and 0.3 < whole.seconds < 5
 
 
-def test_a_text_has_the_voice_of_its_script(tmp_path: Path) -> None:
+def test_a_text_has_the_voice_of_its_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "none").mkdir()
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / "none")
     with pytest.raises(InputError, match="there is no voice yet: `text2x train voice` makes one"):
         voice_for("Good morning.", folder=tmp_path)
     for name in ("voice-en", "voice-indic"):
