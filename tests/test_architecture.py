@@ -67,11 +67,18 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), str(path))
 
 
+@functools.cache
+def walked(path: Path) -> list[ast.AST]:
+    """Every node of a file."""
+    return list(ast.walk(tree_of(path)))
+
+
 def nodes(paths: list[Path]) -> Iterator[tuple[str, ast.AST]]:
     """Every node of the files, with its place as "path:line"."""
     for path in paths:
-        for node in ast.walk(tree_of(path)):
-            yield f"{name_of(path)}:{getattr(node, 'lineno', 1)}", node
+        name = name_of(path)
+        for node in walked(path):
+            yield f"{name}:{getattr(node, 'lineno', 1)}", node
 
 
 def room_of(path: Path) -> str:
@@ -81,7 +88,7 @@ def room_of(path: Path) -> str:
 
 def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
     """Line and room of each import of the package's own modules, those inside functions too."""
-    for node in ast.walk(tree_of(path)):
+    for node in walked(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -31,6 +31,8 @@ from text2x.edits import METHODS, Edit
 from text2x.media import read_metadata
 from text2x.requests import Progress
 
+pytestmark = pytest.mark.medium
+
 every = pytest.mark.parametrize("name", SYSTEMS)
 every_diffusion = pytest.mark.parametrize("name", DIFFUSION)
 LATENT = ("ldm", "latent-dit")

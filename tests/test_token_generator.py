@@ -15,6 +15,8 @@ from text2x.token_generator import TokenGenerator, TokenSampling, gone_on
 from text2x.tokens import guided
 from tiny_sounds import HOP, RATE, sounds, tiny_codec, tone
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> TokenGenerator:

@@ -19,6 +19,8 @@ from text2x.networks.video_unet import VideoUNet, VideoUNetConfig
 from text2x.video_objectives import KNOWN, VideoDenoising, clip_noise, draw_known, first_frames, known_frames
 from text2x.video_recipe import VideoDenoisingConfig
 
+pytestmark = pytest.mark.medium
+
 CLIPS = moving_shapes(8)
 DATA = ClipBatchConfig(batch_size=4, frames=6, size=8, strides=(1,))
 SHAPE = UNetConfig(width=16, multipliers=(1, 2), attention_levels=(), extra_channels=5, vector_width=4)

@@ -15,6 +15,8 @@ from text2x.audio_files import read_metadata
 from text2x.sound_requests import MusicRequest, SoundRequest
 from tiny_sounds import tone, write_sounds
 
+pytestmark = pytest.mark.medium
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

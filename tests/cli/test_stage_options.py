@@ -17,6 +17,8 @@ from text2x.recipe import LowResolution
 from tiny_gan import write_gan
 from tiny_models import base_recipe, upsampler_recipe, write_model
 
+pytestmark = pytest.mark.medium
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
