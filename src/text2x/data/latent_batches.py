@@ -6,7 +6,6 @@ sound is. What a batch holds depends on its configuration and step alone.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from torch import Tensor
 
 from text2x.audio_codecs import AudioLatentCodec, encode_circular
 from text2x.data.audioset import AudioSet, AudioSplit
+from text2x.data.encoded_clips import fingerprint, frames_of_clips
 from text2x.errors import InputError
-from text2x.files import load_tensors, save_tensors
 
 SHORTEST_LOOP = 0.25  # of a crop
 FADE_SECONDS = 0.25  # in which a loop's end becomes its beginning
@@ -84,28 +83,13 @@ def crop_frames(config: LatentBatchConfig, codec: AudioLatentCodec) -> int:
 
 def latents_of_clips(clips: AudioSet, codec: AudioLatentCodec, least: int, folder: Path | None = None) -> ClipLatents:
     """Encode every clip, followed by silence up to `least` frames; kept in `folder` for the next time."""
-    path = None if folder is None else folder / f"latents-{_fingerprint(clips, codec, least)}.safetensors"
-    if path is not None and path.is_file():
-        kept = load_tensors(path)
-        return ClipLatents(kept["frames"].numpy(), kept["starts"].numpy())
-    parts = []
-    for index in range(len(clips)):
-        samples = torch.from_numpy(clips.samples(index))
-        count = max(least, -(-len(samples) // codec.hop))
-        whole = torch.nn.functional.pad(samples, (0, count * codec.hop - len(samples)))
-        parts.append(codec.encode(whole[None, None])[0].to(torch.float16))
-    starts = torch.tensor([0, *(part.shape[1] for part in parts)]).cumsum(0)
-    frames = torch.cat(parts, dim=1)
-    if path is not None:
-        save_tensors(path, {"frames": frames.contiguous(), "starts": starts})
-    return ClipLatents(frames.numpy(), starts.numpy())
+    about = f"{clips.name}/{len(clips)}/{clips.seconds}/{least}/{codec.shift}/{codec.scale}"
+    name = f"latents-{fingerprint(about, codec.network)}.safetensors"
 
+    def encode(samples: Tensor) -> Tensor:
+        return codec.encode(samples[None, None])[0].to(torch.float16)
 
-def _fingerprint(clips: AudioSet, codec: AudioLatentCodec, least: int) -> str:
-    told = hashlib.sha256(f"{clips.name}/{len(clips)}/{clips.seconds}/{least}/{codec.shift}/{codec.scale}".encode())
-    for value in codec.network.state_dict().values():
-        told.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return told.hexdigest()[:12]
+    return ClipLatents(*frames_of_clips(clips, codec.hop, least, encode, None if folder is None else folder / name))
 
 
 class LatentBatches:

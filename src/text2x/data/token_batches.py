@@ -6,7 +6,6 @@ batch holds depends on its configuration and step alone.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from text2x.audio_codecs import TokenCodec
 from text2x.chroma import ChromaConfig, chroma, fitted
 from text2x.data.audioset import AudioSet, AudioSplit
+from text2x.data.encoded_clips import fingerprint, frames_of_clips
 from text2x.errors import InputError
-from text2x.files import load_tensors, save_tensors
 
 
 @dataclass(frozen=True)
@@ -71,30 +70,13 @@ class Codes:
 
 def encode_clips(clips: AudioSet, codec: TokenCodec, least: int, folder: Path | None = None) -> Codes:
     """Encode every clip, followed by silence up to `least` frames; kept in `folder` for the next time."""
-    path = None if folder is None else folder / f"codes-{_fingerprint(clips, codec, least)}.safetensors"
-    if path is not None and path.is_file():
-        kept = load_tensors(path)
-        return Codes(kept["frames"].numpy(), kept["starts"].numpy())
-    parts = []
-    for index in range(len(clips)):
-        samples = torch.from_numpy(clips.samples(index))
-        frames = max(least, -(-len(samples) // codec.hop))
-        whole = torch.nn.functional.pad(samples, (0, frames * codec.hop - len(samples)))
-        parts.append(codec.encode(whole.expand(1, codec.channels, -1))[0].to(torch.int16).cpu())
-    starts = torch.tensor([0, *(part.shape[1] for part in parts)]).cumsum(0)
-    frames = torch.cat(parts, dim=1)
-    if path is not None:
-        save_tensors(path, {"frames": frames.contiguous(), "starts": starts})
-    return Codes(frames.numpy(), starts.numpy())
-
-
-def _fingerprint(clips: AudioSet, codec: TokenCodec, least: int) -> str:
-    told = hashlib.sha256(f"{clips.name}/{len(clips)}/{clips.seconds}/{least}".encode())
     network = getattr(getattr(codec, "mono", codec), "network", None)
-    if isinstance(network, nn.Module):
-        for value in network.state_dict().values():
-            told.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return told.hexdigest()[:12]
+    name = f"codes-{fingerprint(f'{clips.name}/{len(clips)}/{clips.seconds}/{least}', network)}.safetensors"
+
+    def encode(samples: Tensor) -> Tensor:
+        return codec.encode(samples.expand(1, codec.channels, -1))[0].to(torch.int16)
+
+    return Codes(*frames_of_clips(clips, codec.hop, least, encode, None if folder is None else folder / name))
 
 
 class TokenBatches:

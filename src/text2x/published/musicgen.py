@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from text2x.coding import build_codec_network
 from text2x.config import to_dict
@@ -27,11 +27,12 @@ from text2x.published.folders import read_settings, read_weights, weight_files
 from text2x.published.tensors import Origin, Origins, layer, translated
 from text2x.recipe import WeightFile
 from text2x.request_fields import shortened
+from text2x.shipping import write_parts
 from text2x.text_conditioner import HubTextConfig
 from text2x.token_generator import TokenSampling
 from text2x.token_models import CODEC_FILE, TOKENS_FILE, CodecPart, TokenModel, TokenRecipe
 from text2x.training_config import TrainingConfig
-from text2x.weights import Packing, pack
+from text2x.weights import Packing
 
 STATE, CODEC_STATE, TEXT = "state_dict.bin", "compression_state_dict.bin", "text"
 FRAMES_A_SECOND = 50  # of every codec that audiocraft publishes models on
@@ -45,6 +46,11 @@ NORMS = {
     "norm_feed_forward": "final_layer_norm",
 }
 KINDS = {"sound": "AudioGen", "music": "MusicGen"}
+
+
+def _tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Its weights, as safetensors wants them."""
+    return {key: value.contiguous() for key, value in module.state_dict().items()}
 
 
 def is_musicgen(folder: Path) -> bool:
@@ -71,14 +77,11 @@ def import_musicgen(folder: Path, target: Path, licence: str = "unknown", packin
         network, codec, part, text = _of_transformers(folder)
         text_folder, kind = folder, "music"
     name = target.resolve().name
-    told: dict[str, WeightFile] = {}
-    packings: dict[str, Packing] = {TOKENS_FILE: packing, CODEC_FILE: "float32"}
-    for file, module in ((TOKENS_FILE, network), (CODEC_FILE, codec)):
-        kept = packings[file]
-        tensors = {key: value.contiguous() for key, value in module.state_dict().items()}
-        save_tensors(target / file, pack(tensors, kept))
-        told[file] = WeightFile(file_hash(target / file), kept, sum(each.numel() for each in tensors.values()))
-    told |= _write_text(text_folder, target, text)
+    parts: dict[str, tuple[dict[str, Tensor], Packing]] = {
+        TOKENS_FILE: (_tensors_of(network), packing),
+        CODEC_FILE: (_tensors_of(codec), "float32"),
+    }
+    told = write_parts(target, parts) | _write_text(text_folder, target, text)
     codes = network.config.codes
     sampling = TokenSampling(
         10.0, 3.0, 1.0, round(250 * codes / 2048) or 1, 0.0, *((10, 8) if kind == "sound" else (30, 12))

@@ -15,10 +15,10 @@ from text2x.data.audioset import AudioSet
 from text2x.data.latent_batches import LatentBatch, LatentBatches, crop_frames, latents_of_clips
 from text2x.data.token_batches import captions_of
 from text2x.errors import InputError
-from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
+from text2x.files import load_tensors, read_json, write_json
 from text2x.networks.dit import DiT
-from text2x.recipe import WeightFile
 from text2x.recipes.latent_codec import with_latent_codec
+from text2x.shipping import averaged, write_parts
 from text2x.sound_diffusion import (
     CODEC_FILE,
     NETWORK_FILE,
@@ -31,7 +31,7 @@ from text2x.sound_diffusion_generator import SoundDiffusionGenerator
 from text2x.sound_objectives import SoundDenoising
 from text2x.sound_requests import MusicRequest, SoundRequest
 from text2x.text_conditioner import TextConditioner
-from text2x.weights import Packing, pack
+from text2x.weights import Packing
 
 HELD_OUT_BATCHES = 4
 HEARD_ITEMS = 4
@@ -107,17 +107,11 @@ def ship_sound_flow(
     if not (folder / "recipe.json").is_file():
         raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
     recipe = from_dict(SoundDiffusionRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    average = average or str(recipe.training.averages[0])
-    source = folder if average.startswith("best-") else folder / "averages"
-    parts: dict[str, tuple[Path, Packing]] = {
-        NETWORK_FILE: (source / f"{average}.safetensors", packing),
-        CODEC_FILE: (folder / CODEC_FILE, "float16"),
+    parts: dict[str, tuple[dict[str, torch.Tensor], Packing]] = {
+        NETWORK_FILE: (load_tensors(averaged(folder, recipe.training, average)), packing),
+        CODEC_FILE: (load_tensors(folder / CODEC_FILE), "float16"),
     }
-    told = {}
-    for file, (path, kept) in parts.items():
-        tensors = load_tensors(path)
-        save_tensors(target / file, pack(tensors, kept))
-        told[file] = WeightFile(file_hash(target / file), kept, sum(each.numel() for each in tensors.values()))
+    told = write_parts(target, parts)
     model = SoundDiffusionModel(name, recipe.summary, licence, recipe, told, attribution=attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

@@ -18,10 +18,10 @@ from text2x.data.audioset import AudioSet
 from text2x.data.latent_batches import LatentBatch, LatentBatchConfig, LatentBatches, crop_frames, latents_of_clips
 from text2x.data.token_batches import captions_of
 from text2x.errors import InputError
-from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
+from text2x.files import load_tensors, read_json, write_json
 from text2x.networks.sound_gan import SoundGAN, SoundGANConfig
-from text2x.recipe import WeightFile
 from text2x.recipes.latent_codec import with_latent_codec
+from text2x.shipping import averaged, write_parts
 from text2x.sound_adversarial import (
     GENERATOR_FILE,
     SoundAdversarial,
@@ -34,7 +34,7 @@ from text2x.sound_gan_generator import PART, SoundGANGenerator
 from text2x.sound_requests import SoundRequest
 from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
 from text2x.training_config import TrainingConfig
-from text2x.weights import Packing, pack
+from text2x.weights import Packing
 
 HELD_OUT_BATCHES = 4
 HEARD_ITEMS = 4
@@ -164,18 +164,13 @@ def ship_sound_gan(
     if not (folder / "recipe.json").is_file():
         raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
     recipe = from_dict(SoundGANRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    average = average or str(recipe.training.averages[0])
-    source = folder if average.startswith("best-") else folder / "averages"
-    every = load_tensors(source / f"{average}.safetensors")
+    every = load_tensors(averaged(folder, recipe.training, average))
     generator = {key.removeprefix(PART): each for key, each in every.items() if key.startswith(PART)}
     parts: dict[str, tuple[dict[str, torch.Tensor], Packing]] = {
         GENERATOR_FILE: (generator, packing),
         CODEC_FILE: (load_tensors(folder / CODEC_FILE), "float16"),
     }
-    told = {}
-    for file, (tensors, kept) in parts.items():
-        save_tensors(target / file, pack(tensors, kept))
-        told[file] = WeightFile(file_hash(target / file), kept, sum(each.numel() for each in tensors.values()))
+    told = write_parts(target, parts)
     model = SoundGANModel(name, recipe.summary, licence, recipe, told, attribution=attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model
