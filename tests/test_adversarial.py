@@ -19,6 +19,7 @@ from text2x.adversarial import (
     held_out,
     squared_gradient,
     unlikeness,
+    unmatched,
 )
 from text2x.conditioning import Conditioning
 from text2x.data.batches import Batch
@@ -249,7 +250,7 @@ def test_the_score_of_a_coin_is_the_closed_form_and_the_true_distribution_is_bes
     ("field", "value"),
     [
         ("penalty_share", -0.1), ("penalty_share", 1.1), ("augment_probability", 1.0), ("gamma", -1.0),
-        ("mismatch_weight", -1), ("clip_weight", -1),
+        ("mismatch_weight", -1), ("clip_weight", -1), ("match_weight", -1),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(field: str, value: float) -> None:
@@ -268,6 +269,54 @@ def test_a_frozen_discriminator_teaches_the_generator_through_the_penalty_as_wel
     losses["loss"].backward()
     assert all(float(value.grad.abs().sum()) > 0 for value in made.gan.generator.parameters() if value.grad is not None)
     assert made.gan.generator.end.weight.grad is not None  # type: ignore[union-attr]
+
+
+# Held to the real picture of a text
+
+
+def test_what_is_unmatched_is_the_mean_difference_and_the_distance_of_what_a_frozen_network_sees() -> None:
+    made = torch.rand(3, 4, 32, 32, generator=rng()) * 2 - 1
+    real = made.clone()
+    real[1, 0] += 0.5
+    real[2] = -real[2]
+    own = unmatched(GAN(replace(SMALL, size=32, patch=4)).discriminator, made, real)
+    by_hand = torch.stack([(one - other).abs().mean() for one, other in zip(made, real, strict=True)])
+    torch.testing.assert_close(own, by_hand)
+    assert float(own[0]) == 0 and float(own[1]) == pytest.approx(0.125)
+    frozen = GAN(
+        replace(SMALL, size=32, discriminator="frozen", generator_widths=(16, 8, 8), discriminator_widths=(8,) * 3)
+    )
+    seen = unmatched(frozen.discriminator, made, real)
+    assert float(seen[0]) == 0 and (seen[1:] > own[1:] + 0.01).all() and (seen - own <= 4).all()
+
+
+def test_a_generator_that_is_held_to_real_pictures_comes_near_to_them() -> None:
+    apart = []
+    given = replace(batch(2), images=F.interpolate(batch(2).images[..., :1, :1], size=16))  # of one colour each
+    for weight in (0.0, 30.0):
+        made = objective(replace(PLAIN, match_weight=weight, penalty_share=0.0))
+        adam = torch.optim.Adam(made.gan.parameters(), 5e-3)
+        for step in range(25):
+            losses = made(given, rng(step))
+            adam.zero_grad()
+            losses["loss"].backward()
+            adam.step()
+        vector = Lengths()(given.captions).vector
+        assert vector is not None
+        drawn = made.gan(torch.randn(2, 6, generator=rng()), vector)
+        apart.append(float((drawn - given.images).abs().mean().detach()))
+        assert ("unmatched" in losses) == (weight > 0)
+    assert apart[1] < apart[0] / 2
+
+
+def test_matching_teaches_the_generator_alone() -> None:
+    gradients = []
+    for weight in (0.0, 2.0):
+        made = objective(replace(PLAIN, match_weight=weight))
+        made(batch(), rng())["loss"].backward()
+        gradients.append({name: value.grad for name, value in made.gan.named_parameters() if value.grad is not None})
+    changed = {name for name in gradients[0] if not torch.equal(gradients[0][name], gradients[1][name])}
+    assert changed and all(name.startswith("generator.") for name in changed)
 
 
 # A CLIP beside the discriminator

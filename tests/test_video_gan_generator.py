@@ -16,6 +16,7 @@ from text2x.networks.video_gan import VideoGANGenerator as Network
 from text2x.recipes.video_gan import debug_video_gan
 from text2x.requests import ImageRequest, Progress
 from text2x.text_conditioner import TextConditioner, build_conditioner
+from text2x.video_adversarial import VideoGANModel
 from text2x.video_gan_generator import VideoGANGenerator
 from text2x.video_requests import VideoRequest
 
@@ -36,7 +37,7 @@ def gan() -> VideoGANGenerator:
     network = Network(recipe.network).eval()
     for parameter in network.parameters():
         parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
-    return VideoGANGenerator(recipe, network, text)
+    return VideoGANGenerator(VideoGANModel(recipe.name, recipe.summary, "none", recipe), network, text)
 
 
 def test_seed_6_alone_is_item_1_of_a_batch_from_seed_5(gan: VideoGANGenerator) -> None:

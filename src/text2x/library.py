@@ -359,7 +359,7 @@ def _kind(recipe: Mapping[str, Any]) -> str:
         return "vocoder"
     elif recipe.get("type") in ("AcousticRecipe", "SpeechModel"):
         return "speech"
-    elif recipe.get("type") in ("VideoRecipe", "VideoModel", "VideoGANRecipe"):
+    elif recipe.get("type") in ("VideoRecipe", "VideoModel", "VideoGANRecipe", "VideoGANModel"):
         return "video"
     elif recipe.get("type") in SOUND_TYPES:
         return str((recipe.get("recipe") or recipe).get("kind", "sound"))

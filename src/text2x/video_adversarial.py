@@ -6,8 +6,9 @@ Shapes: B batch, T frames, F frames that are seen. Logits [B]: higher for what l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,10 +17,12 @@ from torch.nn import functional as F
 
 from text2x.adversarial import draw_noise, squared_gradient
 from text2x.conditioning import Conditioner
+from text2x.config import from_dict
 from text2x.data.clip_batches import ClipBatch, ClipBatchConfig
 from text2x.errors import InputError
 from text2x.networks.gan import Discriminator
 from text2x.networks.video_gan import VideoGAN, VideoGANConfig, draw_motion, draw_places, picked, shown
+from text2x.recipe import FORMAT, WeightFile
 from text2x.text_conditioner import MiniLMConfig
 from text2x.training_config import TrainingConfig
 
@@ -60,6 +63,29 @@ class VideoGANRecipe:
     objective: VideoAdversarialConfig = VideoAdversarialConfig()
     data_set: str = "animated-emoji"
     rate: float = 12.0  # frames/s of what is made
+
+
+@dataclass(frozen=True)
+class VideoGANModel:
+    """A trained GAN of clips; its weight file holds the generator alone."""
+
+    name: str
+    summary: str
+    licence: str
+    recipe: VideoGANRecipe
+    file: str = "video.safetensors"
+    weights: Mapping[str, WeightFile] = field(default_factory=dict)
+    format: int = FORMAT
+    attribution: tuple[str, ...] = ()
+
+
+def video_gan_model(values: Mapping[str, Any]) -> VideoGANModel:
+    """The model that a recipe.json describes; that of a training run has its weights in averages/."""
+    if values.get("type") == "VideoGANModel":
+        return from_dict(VideoGANModel, values, where="recipe.json")
+    recipe = from_dict(VideoGANRecipe, values, where="recipe.json")
+    file = f"averages/{recipe.training.averages[0]}.safetensors"
+    return VideoGANModel(recipe.name, recipe.summary, "unknown", recipe, file)
 
 
 class VideoAdversarial:

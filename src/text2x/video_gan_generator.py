@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from text2x.adversarial import draw_noise
-from text2x.config import from_dict
 from text2x.errors import InputError
 from text2x.files import load_tensors
 from text2x.moving import Video
@@ -19,7 +18,7 @@ from text2x.networks.video_gan import draw_motion, shown
 from text2x.nn.initialization import no_initialization
 from text2x.requests import OnStep, Progress, Result
 from text2x.text_conditioner import TextConditioner, build_conditioner
-from text2x.video_adversarial import VideoGANRecipe
+from text2x.video_adversarial import VideoGANModel, VideoGANRecipe, video_gan_model
 from text2x.video_generator import Estimate
 from text2x.video_requests import VideoRequest
 from text2x.weights import put_weights, unpack
@@ -32,13 +31,18 @@ IGNORED = ("negative", "motion", "steps", "sampler", "guidance")  # a GAN has no
 class VideoGANGenerator:
     """Text to clips by a GAN."""
 
-    def __init__(self, recipe: VideoGANRecipe, network: Network, text: TextConditioner, device: str = "cpu") -> None:
-        self.recipe, self.network, self.text, self.device = recipe, network, text, torch.device(device)
+    def __init__(self, model: VideoGANModel, network: Network, text: TextConditioner, device: str = "cpu") -> None:
+        self.model, self.network, self.text, self.device = model, network, text, torch.device(device)
+
+    @property
+    def recipe(self) -> VideoGANRecipe:
+        """The recipe of the model."""
+        return self.model.recipe
 
     def generate(self, request: VideoRequest, on_step: OnStep | None = None) -> list[Result]:
         """One result an item, in order; raises InputError for what this model cannot do."""
         if not isinstance(request, VideoRequest):
-            raise InputError(f"{self.recipe.name} makes clips: text2x video PROMPT --model {self.recipe.name}")
+            raise InputError(f"{self.model.name} makes clips: text2x video PROMPT --model {self.model.name}")
         request, cleaning = request.cleaned()
         request = request.seeded()
         settings = self._settings(request)
@@ -52,7 +56,7 @@ class VideoGANGenerator:
                 whole: Any = video
                 on_step(Progress(1, 1, "generator", (item,), lambda whole=whole: [whole]))
             spent = {"base": time.perf_counter() - begin}
-            results.append(Result(video, request.seed + item, warnings, spent, {**settings, "model": self.recipe.name}))
+            results.append(Result(video, request.seed + item, warnings, spent, {**settings, "model": self.model.name}))
         return results
 
     def estimate(self, request: VideoRequest) -> Estimate:
@@ -70,7 +74,7 @@ class VideoGANGenerator:
         return Estimate(request.count * min(times) * settings["frames"] / 2, 4 * (weights + held))
 
     def _settings(self, request: VideoRequest) -> dict[str, Any]:
-        name, size = self.recipe.name, request.size or self.recipe.size
+        name, size = self.model.name, request.size or self.recipe.size
         for field in REFUSED:
             if getattr(request, field) is not None:
                 raise InputError(f"{name} is a GAN and makes clips of words alone: leave {field} out")
@@ -86,7 +90,7 @@ class VideoGANGenerator:
 
     def _warnings(self, request: VideoRequest) -> list[str]:
         given = [name for name in IGNORED if getattr(request, name) not in (None, "")]
-        found = [f"{name} is given and is ignored: {self.recipe.name} is a GAN" for name in given]
+        found = [f"{name} is given and is ignored: {self.model.name} is a GAN" for name in given]
         if dropped := self.text.truncated(request.prompt):
             found.append(f"the end of the prompt does not fit and is ignored: {dropped!r}")
         return found
@@ -106,14 +110,14 @@ class VideoGANGenerator:
 
 
 def build_video_gan_generator(values: Mapping[str, Any], folder: Path, device: str = "cpu") -> VideoGANGenerator:
-    """The generator of a training run's folder, with its first averaged weights."""
-    recipe = from_dict(VideoGANRecipe, values, where="recipe.json")
-    path = folder / "averages" / f"{recipe.training.averages[0]}.safetensors"
+    """The generator that a recipe.json describes: of a packed model, or of a training run's first averaged weights."""
+    model = video_gan_model(values)
+    path = folder / model.file
     tensors = unpack(load_tensors(path))
     with no_initialization():
-        network = Network(recipe.network)
+        network = Network(model.recipe.network)
     own = {name.removeprefix(PART): value for name, value in tensors.items() if name.startswith(PART)}
     put_weights(network, own, path)
-    text = build_conditioner(recipe.conditioner)
+    text = build_conditioner(model.recipe.conditioner)
     assert isinstance(text, TextConditioner)
-    return VideoGANGenerator(recipe, network.eval().requires_grad_(False).to(device), text, device)
+    return VideoGANGenerator(model, network.eval().requires_grad_(False).to(device), text, device)

@@ -88,8 +88,8 @@ def of_base(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def any_video_generator(values: Mapping[str, Any], folder: Path, device: str = "cpu", find: Find | None = None) -> Any:
-    """The generator that a recipe.json of moving pictures describes: one of diffusion, or a GAN's run."""
-    if values.get("type") == "VideoGANRecipe":
+    """The generator that a recipe.json of moving pictures describes: one of diffusion, or a GAN."""
+    if values.get("type") in ("VideoGANModel", "VideoGANRecipe"):
         return build_video_gan_generator(values, folder, device)
     return build_video_generator(values, folder, device, find)
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from text2x.weights import Packing
 
 GUIDES = ("classifier", "clip", "auto")
+PACKED_ALONE = (  # recipes whose runs are packed one by one
+    "GANRecipe", "VocoderRecipe", "CodecRecipe", "TokenRecipe", "SoundDiffusionRecipe", "SoundGANRecipe",
+    "VideoRecipe", "VideoGANRecipe",
+)  # fmt: skip
 
 app = typer.Typer(help="List the models, or show one.", invoke_without_command=True)
 
@@ -106,16 +110,7 @@ def _pack_other(
 ) -> str | None:
     """Pack what is neither a model of diffusion nor guides, and say what it is; None where it is one of these."""
     kind, name = read_recipe(runs[0]).get("type"), output.resolve().name
-    single = (
-        "GANRecipe",
-        "VocoderRecipe",
-        "CodecRecipe",
-        "TokenRecipe",
-        "SoundDiffusionRecipe",
-        "SoundGANRecipe",
-        "VideoRecipe",
-    )
-    most = {**dict.fromkeys(single, 1), "AcousticRecipe": 2}.get(str(kind))
+    most = {**dict.fromkeys(PACKED_ALONE, 1), "AcousticRecipe": 2}.get(str(kind))
     if most is None:
         return None
     if len(runs) > most:
@@ -151,11 +146,13 @@ def _pack_other(
 
         ship_sound_gan(runs[0], output, name, licence, average, packing, sources)
         return "a GAN of sound"
-    if kind == "VideoRecipe":
-        from text2x.recipes.video_packing import ship_video
+    if kind in ("VideoRecipe", "VideoGANRecipe"):
+        from text2x.recipes import video_packing
 
-        ship_video(runs[0], output, name, licence, average, packing, sources)
-        return "a model of moving pictures"
+        gan = kind == "VideoGANRecipe"
+        pack_video = video_packing.ship_video_gan if gan else video_packing.ship_video
+        pack_video(runs[0], output, name, licence, average, packing, sources)
+        return f"a {'GAN' if gan else 'model'} of moving pictures"
     from text2x.recipes.speech_running import ship_voice
 
     ship_voice(runs[0], output, name, licence, runs[1] if len(runs) > 1 else None, average, packing, sources)
@@ -242,7 +239,7 @@ def _values(found: ModelInfo) -> dict[str, Any]:
     }  # fmt: skip
 
 
-NESTED = ("VideoModel", "TokenModel", "SoundDiffusionModel", "SoundGANModel")  # models of one recipe
+NESTED = ("VideoModel", "VideoGANModel", "TokenModel", "SoundDiffusionModel", "SoundGANModel")  # of one recipe
 
 
 def describe(recipe: Any) -> list[tuple[str, str]]:

@@ -227,15 +227,18 @@ class FrozenDiscriminator(nn.Module):
         )
         self.ends = nn.ModuleList(nn.Linear(width * SMALLEST**2, 1) for _ in PYRAMID_CHANNELS)
 
-    def features(self, images: Tensor) -> Tensor:
-        """[B, 4, size, size] -> [B, 4 W, 4, 4]: the heads' maps, one after the other."""
+    def seen(self, images: Tensor) -> list[Tensor]:
+        """[B, 4, size, size] -> the frozen network's map of each of its four sizes, from fine to coarse."""
         network = self._seeing[0].to(images.device)
         values = (images.float() + 1) / 2
         behind = values.new_tensor(BEHIND).repeat(len(images))[: len(images), None, None, None]
         opaque = values[:, :3] + (1 - values[:, 3:]) * behind
-        maps = network.pyramid((opaque * 255 - MEAN) / DEVIATION)
+        return network.pyramid((opaque * 255 - MEAN) / DEVIATION)
+
+    def features(self, images: Tensor) -> Tensor:
+        """[B, 4, size, size] -> [B, 4 W, 4, 4]: the heads' maps, one after the other."""
         found = []
-        for head, mixture, seen in zip(self.heads, self._mixtures, maps, strict=True):
+        for head, mixture, seen in zip(self.heads, self._mixtures, self.seen(images), strict=True):
             mixed = F.conv2d(seen, mixture.to(seen))
             hidden = F.leaky_relu(head(mixed), SLOPE)
             found.append(F.adaptive_avg_pool2d(hidden, SMALLEST))

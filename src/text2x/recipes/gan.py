@@ -79,22 +79,23 @@ def gan() -> GANRecipe:
 
 
 def emoji_gan() -> GANRecipe:
-    """`gan` with a discriminator that judges by frozen features and a CLIP that leads: what the shipped GAN is made by.
+    """`gan` judged by frozen features and held to the real picture of each text: what the shipped GAN is made by.
 
-    It needs the package with the frozen network; the CLIP is that of `emoji-guides`, which knows emoji. Sauer et al.
-    2021 and 2023: see `FrozenDiscriminator` and `AdversarialConfig`.
+    It needs the package with the frozen network. Sauer et al. 2021, Isola et al. 2017: see `FrozenDiscriminator` and
+    `AdversarialConfig`. Pictures are not mirrored: a text has one picture in each style, to be held to.
     """
     recipe = gan()
     widths = (256, 128, 64, 32, 16)
     return replace(
         recipe,
         name="emoji-gan",
-        summary="Emoji of 64 px from words in one network call, judged by frozen features and led by a CLIP.",
+        summary="Emoji of 64 px from words in one network call: a GAN judged by frozen features.",
         network=replace(
             recipe.network, discriminator="frozen", patch=1, generator_widths=widths, discriminator_widths=widths
         ),
-        training=replace(recipe.training, steps=2600),
-        objective=replace(recipe.objective, loss="hinge", penalty_share=0.0, clip_weight=1.25),
+        data=replace(recipe.data, mirror=False),
+        training=replace(recipe.training, steps=4000, learning_rate=1e-3, betas=(0.5, 0.99)),
+        objective=replace(recipe.objective, loss="hinge", penalty_share=0.0, match_weight=20.0),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,6 +17,8 @@ from text2x.latents import CODEC_FILE
 from text2x.library import info
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import WeightFile
+from text2x.video_adversarial import VideoGANModel, VideoGANRecipe
+from text2x.video_gan_generator import PART
 from text2x.video_models import of_base, read_base
 from text2x.video_recipe import VideoModel, VideoRecipe, build_video_network, trained_names
 from text2x.weights import Packing, pack
@@ -36,12 +40,8 @@ def ship_video(
     `average` is as "0.998", or "best-0.998" for the one with the lowest held-out loss; None: the recipe's first. The
     base must be the one that the run began with: it is named in recipe.json with its hash, and not copied.
     """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    recipe = from_dict(VideoRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    average = average or str(recipe.training.averages[0])
-    source = folder if average.startswith("best-") else folder / "averages"
-    tensors = load_tensors(source / f"{average}.safetensors")
+    recipe = from_dict(VideoRecipe, _saved(folder), where="recipe.json")
+    tensors = _averaged(folder, recipe.training.averages, average)
     base = None if recipe.base is None else read_base(info(recipe.base).folder)
     if base is not None:
         with no_initialization():
@@ -72,6 +72,39 @@ def ship_video(
     )
     write_json(target / "recipe.json", to_dict(model))
     return model
+
+
+def ship_video_gan(
+    folder: Path,
+    target: Path,
+    name: str,
+    licence: str,
+    average: str | None = None,
+    packing: Packing = "int8",
+    attribution: tuple[str, ...] = (),
+) -> VideoGANModel:
+    """Write a GAN's folder from a training run: the averaged generator alone; `average` as for `ship_video`."""
+    recipe = from_dict(VideoGANRecipe, _saved(folder), where="recipe.json")
+    tensors = _averaged(folder, recipe.training.averages, average)
+    own = {key: value for key, value in tensors.items() if key.startswith(PART)}
+    weights = {FILE: _kept(target / FILE, own, packing)}
+    model = VideoGANModel(name, recipe.summary, licence, recipe, FILE, weights, attribution=attribution)
+    write_json(target / "recipe.json", to_dict(model))
+    return model
+
+
+def _saved(folder: Path) -> Mapping[str, Any]:
+    """The recipe of a training run."""
+    if not (folder / "recipe.json").is_file():
+        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
+    return read_json(folder / "recipe.json")
+
+
+def _averaged(folder: Path, averages: Sequence[float], average: str | None) -> dict[str, torch.Tensor]:
+    """The averaged weights that are asked for, or the first ones of the recipe."""
+    average = average or str(averages[0])
+    source = folder if average.startswith("best-") else folder / "averages"
+    return load_tensors(source / f"{average}.safetensors")
 
 
 def _kept(path: Path, tensors: dict[str, torch.Tensor], packing: Packing) -> WeightFile:
