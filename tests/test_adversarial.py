@@ -250,7 +250,7 @@ def test_the_score_of_a_coin_is_the_closed_form_and_the_true_distribution_is_bes
     ("field", "value"),
     [
         ("penalty_share", -0.1), ("penalty_share", 1.1), ("augment_probability", 1.0), ("gamma", -1.0),
-        ("mismatch_weight", -1), ("clip_weight", -1), ("match_weight", -1),
+        ("mismatch_weight", -1), ("clip_weight", -1), ("match_weight", -1), ("match_features", -1),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(field: str, value: float) -> None:
@@ -279,15 +279,17 @@ def test_what_is_unmatched_is_the_mean_difference_and_the_distance_of_what_a_fro
     real = made.clone()
     real[1, 0] += 0.5
     real[2] = -real[2]
-    own = unmatched(GAN(replace(SMALL, size=32, patch=4)).discriminator, made, real)
+    own = unmatched(GAN(replace(SMALL, size=32, patch=4)).discriminator, made, real)["unmatched"]
     by_hand = torch.stack([(one - other).abs().mean() for one, other in zip(made, real, strict=True)])
     torch.testing.assert_close(own, by_hand)
     assert float(own[0]) == 0 and float(own[1]) == pytest.approx(0.125)
     frozen = GAN(
         replace(SMALL, size=32, discriminator="frozen", generator_widths=(16, 8, 8), discriminator_widths=(8,) * 3)
     )
-    seen = unmatched(frozen.discriminator, made, real)
-    assert float(seen[0]) == 0 and (seen[1:] > own[1:] + 0.01).all() and (seen - own <= 4).all()
+    both = unmatched(frozen.discriminator, made, real)
+    torch.testing.assert_close(both["unmatched"], by_hand)
+    seen = both["unmatched_features"]
+    assert float(seen[0]) == 0 and (seen[1:] > 0.01).all() and (seen <= 4).all()
 
 
 def test_a_generator_that_is_held_to_real_pictures_comes_near_to_them() -> None:

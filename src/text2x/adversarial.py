@@ -45,9 +45,11 @@ class AdversarialConfig:
     Penalties need a second derivative: they are taken in `penalty_share` of the steps, with 1 / that share as weight,
     and not at all if it is 0: a frozen network's features need none (Sauer et al. 2021, Projected GANs).
     With `clip_weight` the generator is also told how far its pictures are from their texts to a frozen noised CLIP
-    (Sauer et al. 2023, StyleGAN-T, Sec. 3.3). With `match_weight` it is also told how far they are from the real
-    pictures of the same texts (Isola et al. 2017, pix2pix, Eq. 4; see `unmatched`): where a text has one picture, that
-    teaches what belongs to it far sooner than a discriminator does, at the cost of variety.
+    (Sauer et al. 2023, StyleGAN-T, Sec. 3.3). With `match_weight` and `match_features` it is also told how far they
+    are from the real pictures of the same texts, in pixels and in what a frozen discriminator sees (Isola et al. 2017,
+    pix2pix, Eq. 4; see `unmatched`): where a text has one picture, that teaches what belongs to it far sooner than a
+    discriminator does, at the cost of variety. A frozen network's gradients are steep and a mean over pixels is not:
+    to count for as much, the weight of pixels is some hundreds.
     """
 
     loss: Literal["hinge", "relativistic"] = "relativistic"
@@ -58,6 +60,7 @@ class AdversarialConfig:
     clip_weight: float = 0.0
     clip: str = "emoji-guides"  # a model or a folder with a noised CLIP
     match_weight: float = 0.0
+    match_features: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.penalty_share <= 1:
@@ -66,7 +69,7 @@ class AdversarialConfig:
             raise InputError(
                 f"objective.augment_probability is {self.augment_probability}; it must be from 0 to below 1"
             )
-        for name in ("gamma", "mismatch_weight", "clip_weight", "match_weight"):
+        for name in ("gamma", "mismatch_weight", "clip_weight", "match_weight", "match_features"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"objective.{name} is {getattr(self, name)}; it must be at least 0")
 
@@ -134,9 +137,11 @@ class Adversarial:
         if self.clip is not None:
             judged["unlike"] = unlikeness(self.clip, in_range(made), batch.captions, batch.styles, rng)
             generator = generator + config.clip_weight * judged["unlike"].mean()
-        if config.match_weight > 0:
-            judged["unmatched"] = unmatched(self.gan.discriminator, made, batch.images.to(self.device))
-            generator = generator + config.match_weight * judged["unmatched"].mean()
+        if config.match_weight > 0 or config.match_features > 0:
+            apart = unmatched(self.gan.discriminator, made, batch.images.to(self.device))
+            generator = generator + config.match_weight * apart["unmatched"].mean()
+            generator = generator + config.match_features * apart["unmatched_features"].mean()
+            judged.update(apart)
         loss = judged["discriminator"] + judged["penalty"] + generator
         means = {name: value.detach().mean() for name, value in judged.items()}
         return {**means, "loss": loss, "generator": generator.detach()}
@@ -197,20 +202,21 @@ def unlikeness(
     return 2 * (apart / 2).arcsin().square()
 
 
-def unmatched(discriminator: nn.Module, made: Tensor, real: Tensor) -> Tensor:
-    """How far pictures [B, 4, H, H] are from those that they should be: [B], differentiable by the first.
+def unmatched(discriminator: nn.Module, made: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """How far pictures [B, 4, H, H] are from those that they should be: [B] each, differentiable by the first.
 
-    Mean absolute difference of the values; and by a frozen discriminator also the squared distance of its maps, each
-    place's features scaled to length 1, mean over places and maps (Zhang et al. 2018, LPIPS, Eq. 1, without weights).
+    "unmatched": mean absolute difference of the values. "unmatched_features": the squared distance of the maps of a
+    frozen discriminator, each place's features scaled to length 1, mean over places and maps (Zhang et al. 2018, LPIPS,
+    Eq. 1, without weights); 0 where the discriminator is not frozen.
     """
     apart = (made - real).abs().flatten(1).mean(1)
     if not isinstance(discriminator, FrozenDiscriminator):
-        return apart
+        return {"unmatched": apart, "unmatched_features": torch.zeros_like(apart)}
     with torch.no_grad():
         wanted = [F.normalize(each, dim=1) for each in discriminator.seen(real)]
     seen = [F.normalize(each, dim=1) for each in discriminator.seen(made)]
     squares = [(one - other).square().sum(1).mean((1, 2)) for one, other in zip(seen, wanted, strict=True)]
-    return apart + torch.stack(squares).mean(0)
+    return {"unmatched": apart, "unmatched_features": torch.stack(squares).mean(0)}
 
 
 def gradient_penalty(logits: Tensor, inputs: list[Tensor]) -> Tensor:

@@ -17,13 +17,11 @@ from text2x.errors import InputError
 from text2x.files import load_tensors, read_json
 from text2x.networks.acoustic import Acoustic, WaveDecoder
 from text2x.networks.fastpitch import FastPitch, FastPitchConfig
-from text2x.networks.hifigan import HiFiGANConfig
-from text2x.networks.vocoder import VocosConfig
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import FORMAT, WeightFile
 from text2x.signal import MelConfig
 from text2x.speech_generator import SpeechGenerator
-from text2x.vocoding import GriffinLim, NeuralVocoder, Vocoder, load_vocoder, neural_vocoder
+from text2x.vocoding import GriffinLim, NeuralVocoder, Vocoder, VocoderNetworkConfig, load_vocoder, neural_vocoder
 from text2x.voices import AcousticVoice, FastPitchVoice, Voice
 from text2x.weights import put_weights, unpack
 
@@ -46,7 +44,7 @@ class FastPitchRecipe:
 class VocoderPart:
     """The vocoder that lies beside an acoustic model."""
 
-    network: VocosConfig | HiFiGANConfig
+    network: VocoderNetworkConfig
     mel: MelConfig
 
 

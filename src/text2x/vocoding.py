@@ -21,6 +21,7 @@ from text2x.errors import InputError
 from text2x.files import load_tensors, read_json
 from text2x.networks.audio_discriminators import AudioDiscriminatorConfig
 from text2x.networks.hifigan import HiFiGAN, HiFiGANConfig
+from text2x.networks.source_vocoder import SourceVocos, SourceVocosConfig
 from text2x.networks.vocoder import Vocos, VocosConfig
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import WeightFile
@@ -31,6 +32,8 @@ from text2x.weights import put_weights, unpack
 CHUNK = 256  # frames computed at a time
 PART = "generator."  # the beginning of the generator's names among a run's weights
 FORMAT = 1  # of a vocoder's recipe.json
+VocoderNetwork = Vocos | HiFiGAN | SourceVocos
+VocoderNetworkConfig = VocosConfig | HiFiGANConfig | SourceVocosConfig
 
 
 class Vocoder(Protocol):
@@ -69,7 +72,7 @@ class Vocoder(Protocol):
 class NeuralVocoder:
     """A trained network as a vocoder. Every item is computed on its own: a batch changes nothing."""
 
-    network: Vocos | HiFiGAN
+    network: VocoderNetwork
     mel: MelConfig
     chunk: int = CHUNK
 
@@ -99,25 +102,34 @@ class NeuralVocoder:
     def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
         """Frames [M, F] as they come -> samples [T], each chunk as soon as its surroundings are there."""
         held: Tensor | None = None  # the frames that are still needed
-        first, begin = 0, 0  # the frame to be made next, and the first one held
+        first, begin, phase = 0, 0, 0.0  # the frame to be made next, the first one held, the source's phase there
         for piece in pieces:
             held = piece if held is None else torch.cat([held, piece], dim=-1)
             while begin + held.shape[-1] >= first + self.chunk + self.context:
-                yield self._made(held, first - begin, first - begin + self.chunk)
+                made, phase = self._made(held, first - begin, first - begin + self.chunk, first, phase)
+                yield made
                 first += self.chunk
                 dropped = max(0, first - self.context - begin)
                 held, begin = held[:, dropped:], begin + dropped
         while held is not None and first < begin + held.shape[-1]:
             last = min(first + self.chunk, begin + held.shape[-1])
-            yield self._made(held, first - begin, last - begin)
+            made, phase = self._made(held, first - begin, last - begin, first, phase)
+            yield made
             first = last
 
-    def _made(self, mel: Tensor, first: int, last: int) -> Tensor:
-        """The samples of frames first to last of [M, F], computed with their surroundings."""
+    def _made(self, mel: Tensor, first: int, last: int, frame: int, phase: float) -> tuple[Tensor, float]:
+        """The samples of frames first to last of [M, F], computed with their surroundings; the phase after them.
+
+        `frame` is the place of the first in the whole; it and the phase matter where there is a source.
+        """
         start, end = max(0, first - self.context), min(mel.shape[-1], last + self.context)
         place = next(self.network.parameters())
-        samples = self.network(mel[None, :, start:end].to(place))[0]
-        return samples[(first - start) * self.hop : (last - start) * self.hop].to(mel.device)
+        around = mel[None, :, start:end].to(place)
+        if isinstance(self.network, SourceVocos):
+            made, phase = self.network.piece(around, (first - start, last - start), frame, phase)
+            return made.to(mel.device), phase
+        samples = self.network(around)[0]
+        return samples[(first - start) * self.hop : (last - start) * self.hop].to(mel.device), phase
 
 
 @dataclass(frozen=True)
@@ -170,11 +182,12 @@ class VocoderObjectiveConfig:
     spectral: float = 1.0  # of the multi-resolution STFT loss, before the discriminators join
     matching: float = 2.0
     adversarial: float = 1.0
+    pitch: float = 1.0  # of a network that finds the pitch for its source
     loss: AdversarialLoss = "hinge"
     adversarial_from: int = 20_000  # step
 
     def __post_init__(self) -> None:
-        for name in ("mel", "spectral", "matching", "adversarial", "adversarial_from"):
+        for name in ("mel", "spectral", "matching", "adversarial", "pitch", "adversarial_from"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"objective.{name} is {getattr(self, name)}; it must be at least 0")
 
@@ -186,7 +199,7 @@ class VocoderRecipe:
     name: str
     summary: str
     mel: MelConfig
-    network: VocosConfig | HiFiGANConfig
+    network: VocoderNetworkConfig
     discriminator: AudioDiscriminatorConfig
     data: AudioBatchConfig
     training: TrainingConfig
@@ -209,7 +222,7 @@ class VocoderModel:
     summary: str
     licence: str
     mel: MelConfig
-    network: VocosConfig | HiFiGANConfig
+    network: VocoderNetworkConfig
     weights: Mapping[str, WeightFile] = field(default_factory=dict)
     file: str = "vocoder.safetensors"
     format: int = FORMAT
@@ -221,8 +234,10 @@ def is_vocoder(values: Mapping[str, Any]) -> bool:
     return values.get("type") in (VocoderRecipe.__name__, VocoderModel.__name__)
 
 
-def build_vocoder_network(config: VocosConfig | HiFiGANConfig) -> Vocos | HiFiGAN:
+def build_vocoder_network(config: VocoderNetworkConfig) -> VocoderNetwork:
     """The network with fresh weights, from torch's current random state."""
+    if isinstance(config, SourceVocosConfig):
+        return SourceVocos(config)
     return Vocos(config) if isinstance(config, VocosConfig) else HiFiGAN(config)
 
 
@@ -242,7 +257,7 @@ def load_vocoder(folder: Path, device: str = "cpu") -> NeuralVocoder:
 
 
 def neural_vocoder(
-    config: VocosConfig | HiFiGANConfig, mel: MelConfig, path: Path, device: str = "cpu", sha256: str | None = None
+    config: VocoderNetworkConfig, mel: MelConfig, path: Path, device: str = "cpu", sha256: str | None = None
 ) -> NeuralVocoder:
     """A vocoder with the weights in a file: the network's alone, or a training run's with its discriminators."""
     tensors = unpack(load_tensors(path, sha256))

@@ -51,6 +51,8 @@ class VocosConfig:
 class Vocos(nn.Module):
     """Log-mel frames to samples."""
 
+    HEADS = 2  # logarithm and phase of each bin
+
     def __init__(self, config: VocosConfig) -> None:
         super().__init__()
         self.config = config
@@ -60,7 +62,7 @@ class Vocos(nn.Module):
             ConvNeXt1d(config.width, config.kernel, config.expansion) for _ in range(config.layers)
         )
         self.end_norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, 2 * config.stft.bins)
+        self.head = nn.Linear(config.width, self.HEADS * config.stft.bins)
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -68,13 +70,17 @@ class Vocos(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """[B, M, F] -> [B, F hop], in float32."""
-        x = self.begin_norm(self.begin(mel).transpose(1, 2)).transpose(1, 2)  # [B, C, F]
-        everywhere = x.new_ones(())
-        for block in self.blocks:
-            x = block(x, everywhere)
-        hidden = self.end_norm(x.transpose(1, 2)).float()  # [B, F, C]
+        hidden = self.hidden(mel)
         with torch.autocast(hidden.device.type, enabled=False):  # a phase in bfloat16 would be heard
             logarithm, phase = self.head(hidden).chunk(2, dim=-1)  # [B, F, bins] each
             # No bin of a signal in [-1, 1] is above the sum of the window, fft / 2.
             magnitude = logarithm.exp().clamp_max(self.config.stft.fft / 2)
             return istft(torch.polar(magnitude, phase), self.config.stft)
+
+    def hidden(self, mel: Tensor) -> Tensor:
+        """[B, M, F] -> [B, F, C] what the head reads, in float32."""
+        x = self.begin_norm(self.begin(mel).transpose(1, 2)).transpose(1, 2)  # [B, C, F]
+        everywhere = x.new_ones(())
+        for block in self.blocks:
+            x = block(x, everywhere)
+        return self.end_norm(x.transpose(1, 2)).float()

@@ -49,6 +49,7 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "voice-gan": partial(_made, "speech", "voice_gan"),
     "voice-indic": partial(_made, "speech", "voice_indic"),
     "vocoder": partial(_made, "vocoder", "vocoder"),
+    "source-vocoder": partial(_made, "vocoder", "source_vocoder"),
     "hifigan": partial(_made, "vocoder", "hifigan"),
     "codec": partial(_made, "codec", "codec"),
     "codec-kl": partial(_made, "codec", "codec_kl"),

@@ -95,7 +95,7 @@ def emoji_gan() -> GANRecipe:
         ),
         data=replace(recipe.data, mirror=False),
         training=replace(recipe.training, steps=4000, learning_rate=1e-3, betas=(0.5, 0.99)),
-        objective=replace(recipe.objective, loss="hinge", penalty_share=0.0, match_weight=20.0),
+        objective=replace(recipe.objective, loss="hinge", penalty_share=0.0, match_weight=500.0, match_features=10.0),
     )
 
 

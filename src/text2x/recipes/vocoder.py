@@ -20,6 +20,7 @@ from text2x.errors import InputError
 from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
 from text2x.networks.audio_discriminators import AudioDiscriminatorConfig
 from text2x.networks.hifigan import HiFiGANConfig
+from text2x.networks.source_vocoder import SourceVocosConfig
 from text2x.networks.vocoder import VocosConfig
 from text2x.recipe import WeightFile
 from text2x.signal import MelConfig, STFTConfig
@@ -57,6 +58,19 @@ def vocoder() -> VocoderRecipe:
             sample_every=5000,
         ),
         objective=VocoderObjectiveConfig(adversarial_from=25_000),
+    )
+
+
+def source_vocoder() -> VocoderRecipe:
+    """The same with the pitch given: filters over a pulse train and noise, in a tenth of the training."""
+    recipe = vocoder()
+    return replace(
+        recipe,
+        name="source-vocoder",
+        summary="Mel frames to sound at 16 kHz: filters over harmonics and noise, 3.3 M weights.",
+        network=SourceVocosConfig(),
+        training=replace(recipe.training, steps=8000, averages=(0.998, 0.9995)),
+        objective=replace(recipe.objective, adversarial_from=5000),
     )
 
 
