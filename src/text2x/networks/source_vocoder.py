@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from text2x.errors import InputError
 from text2x.networks.acoustic_blocks import ConvNeXt1d
 from text2x.networks.vocoder import Vocos, VocosConfig
-from text2x.signal import STFTConfig, istft, stft
+from text2x.signal import istft, stft
 
 CENTS = 25  # between classes of pitch
 NEAR = 2  # classes on each side of the likeliest one that the estimate is a mean over
@@ -27,15 +27,9 @@ BEGINNING = -3.0  # logarithm of both filters before training: speech is far qui
 
 
 @dataclass(frozen=True)
-class SourceVocosConfig:
+class SourceVocosConfig(VocosConfig):
     """Shape of the network: a Vocos and a smaller network beside it that finds the pitch from `low` to `high` Hz."""
 
-    bands: int = 80
-    width: int = 256
-    layers: int = 6
-    kernel: int = 7
-    expansion: int = 3
-    stft: STFTConfig = STFTConfig(640, 640, 160)
     rate: int = 16_000
     low: float = 60.0
     high: float = 500.0
@@ -43,7 +37,7 @@ class SourceVocosConfig:
     pitch_layers: int = 3
 
     def __post_init__(self) -> None:
-        _ = self.filters  # what both kinds have is checked there
+        super().__post_init__()
         if not 0 < self.low < self.high < self.rate / 4 or min(self.pitch_width, self.pitch_layers) < 1:
             raise InputError(
                 f"network finds pitches from {self.low} to {self.high} Hz at {self.rate} Hz with {self.pitch_layers}"
@@ -51,20 +45,10 @@ class SourceVocosConfig:
             )
 
     @property
-    def filters(self) -> VocosConfig:
-        """The network that makes filters."""
-        return VocosConfig(self.bands, self.width, self.layers, self.kernel, self.expansion, self.stft)
-
-    @property
-    def hop(self) -> int:
-        """Samples a frame."""
-        return self.stft.hop
-
-    @property
     def context(self) -> int:
         """Frames on each side of its own that a sample depends on: twice a window's reach, and a network's."""
         blocks = self.kernel // 2 * (self.layers + 1)
-        reach = self.filters.context - blocks
+        reach = super().context - blocks
         pitch = self.kernel // 2 * (self.pitch_layers + 1) + 1 + reach  # pitches between frames, the source's window
         return reach + max(blocks, pitch)
 
@@ -118,8 +102,8 @@ class SourceVocos(Vocos):
     HEADS = 3  # logarithm and phase of the harmonics' filter, logarithm of the noise's
 
     def __init__(self, config: SourceVocosConfig) -> None:
-        super().__init__(config.filters)
-        self.source = config
+        super().__init__(config)
+        self.config: SourceVocosConfig = config
         self.finder = PitchFinder(config)
         nn.init.constant_(self.head.bias, 0.0)
         with torch.no_grad():
@@ -138,7 +122,7 @@ class SourceVocos(Vocos):
         """Samples [B, F hop], and the pitch finder's logits [B, F, classes] to be trained; pitches pass no gradient."""
         logits = self.finder(mel)
         phase = self.phases(self.finder.pitch(logits.detach()))
-        first = torch.arange(len(mel), device=mel.device) * mel.shape[-1] * self.source.hop
+        first = torch.arange(len(mel), device=mel.device) * mel.shape[-1] * self.config.hop
         return self._filtered(mel, phase, self._noise(first, phase.shape[1] - 1)), logits
 
     @torch.no_grad()
@@ -147,7 +131,7 @@ class SourceVocos(Vocos):
 
         `frame` is the place of the first kept frame in the whole, `phase` that of its first sample.
         """
-        hop = self.source.hop
+        hop = self.config.hop
         phases = self.phases(self.finder.pitch(self.finder(mel)))
         phases = phases + (phase - phases[:, keep[0] * hop])[:, None]
         first = torch.tensor([(frame - keep[0]) * hop], device=mel.device)
@@ -159,10 +143,10 @@ class SourceVocos(Vocos):
 
         The pitch between frames is interpolated, before the first middle and after the last it stays.
         """
-        hop = self.source.hop
+        hop = self.config.hop
         ends = F.pad(pitch.double()[:, None], (1, 1), mode="replicate")
         fine = F.interpolate(ends, scale_factor=hop, mode="linear", align_corners=False)[:, 0, hop:-hop]
-        return F.pad((fine / self.source.rate).cumsum(1), (1, 0))
+        return F.pad((fine / self.config.rate).cumsum(1), (1, 0))
 
     def _noise(self, first: Tensor, samples: int) -> Tensor:
         """White noise [B, samples] from the places [B]."""

@@ -67,7 +67,7 @@ def source_vocoder() -> VocoderRecipe:
     return replace(
         recipe,
         name="source-vocoder",
-        summary="Mel frames to sound at 16 kHz: filters over harmonics and noise, 3.3 M weights.",
+        summary="Mel frames to sound at 16 kHz: filters over harmonics and noise, 3.1 M weights.",
         network=SourceVocosConfig(),
         training=replace(recipe.training, steps=8000, averages=(0.998, 0.9995)),
         objective=replace(recipe.objective, adversarial_from=5000),
