@@ -19,7 +19,7 @@ from text2x.adversarial import (
     held_out,
     squared_gradient,
     unlikeness,
-    unmatched,
+    unmatched_features,
 )
 from text2x.conditioning import Conditioning
 from text2x.data.batches import Batch
@@ -251,6 +251,7 @@ def test_the_score_of_a_coin_is_the_closed_form_and_the_true_distribution_is_bes
     [
         ("penalty_share", -0.1), ("penalty_share", 1.1), ("augment_probability", 1.0), ("gamma", -1.0),
         ("mismatch_weight", -1), ("clip_weight", -1), ("match_weight", -1), ("match_features", -1),
+        ("adversarial_weight", -1),
     ],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused_by_name(field: str, value: float) -> None:
@@ -274,22 +275,35 @@ def test_a_frozen_discriminator_teaches_the_generator_through_the_penalty_as_wel
 # Held to the real picture of a text
 
 
-def test_what_is_unmatched_is_the_mean_difference_and_the_distance_of_what_a_frozen_network_sees() -> None:
+def test_what_looks_unmatched_is_the_distance_of_what_a_frozen_network_sees() -> None:
     made = torch.rand(3, 4, 32, 32, generator=rng()) * 2 - 1
     real = made.clone()
     real[1, 0] += 0.5
     real[2] = -real[2]
-    own = unmatched(GAN(replace(SMALL, size=32, patch=4)).discriminator, made, real)["unmatched"]
-    by_hand = torch.stack([(one - other).abs().mean() for one, other in zip(made, real, strict=True)])
-    torch.testing.assert_close(own, by_hand)
-    assert float(own[0]) == 0 and float(own[1]) == pytest.approx(0.125)
     frozen = GAN(
         replace(SMALL, size=32, discriminator="frozen", generator_widths=(16, 8, 8), discriminator_widths=(8,) * 3)
     )
-    both = unmatched(frozen.discriminator, made, real)
-    torch.testing.assert_close(both["unmatched"], by_hand)
-    seen = both["unmatched_features"]
+    seen = unmatched_features(frozen.discriminator, made, real)
     assert float(seen[0]) == 0 and (seen[1:] > 0.01).all() and (seen <= 4).all()
+    with pytest.raises(InputError, match="match_features needs network.discriminator=frozen"):
+        unmatched_features(objective(PLAIN).gan.discriminator, made, real)
+
+
+def test_without_a_discriminator_only_what_is_matched_teaches() -> None:
+    made = objective(replace(PLAIN, match_weight=3.0, adversarial_weight=0.0))
+    losses = made(batch(), rng())
+    assert set(losses) == {"loss", "generator", "unmatched"}
+    assert float(losses["loss"]) == pytest.approx(3 * float(losses["unmatched"]))
+    losses["loss"].backward()
+    assert all(value.grad is None for value in made.gan.discriminator.parameters())
+    given = batch()
+    stream = rng()
+    for _ in range(2):
+        draw_labels(6, PLAIN.augment_probability, stream)
+    vector = Lengths()(given.captions).vector
+    assert vector is not None
+    drawn = made.gan(torch.randn(6, 6, generator=stream), vector)
+    assert float(losses["unmatched"]) == pytest.approx(float((drawn - given.images).abs().mean()), rel=1e-5)
 
 
 def test_a_generator_that_is_held_to_real_pictures_comes_near_to_them() -> None:

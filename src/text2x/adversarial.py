@@ -45,11 +45,12 @@ class AdversarialConfig:
     Penalties need a second derivative: they are taken in `penalty_share` of the steps, with 1 / that share as weight,
     and not at all if it is 0: a frozen network's features need none (Sauer et al. 2021, Projected GANs).
     With `clip_weight` the generator is also told how far its pictures are from their texts to a frozen noised CLIP
-    (Sauer et al. 2023, StyleGAN-T, Sec. 3.3). With `match_weight` and `match_features` it is also told how far they
-    are from the real pictures of the same texts, in pixels and in what a frozen discriminator sees (Isola et al. 2017,
-    pix2pix, Eq. 4; see `unmatched`): where a text has one picture, that teaches what belongs to it far sooner than a
-    discriminator does, at the cost of variety. A frozen network's gradients are steep and a mean over pixels is not:
-    to count for as much, the weight of pixels is some hundreds.
+    (Sauer et al. 2023, StyleGAN-T, Sec. 3.3).
+    With `match_weight` and `match_features` it is also told how far they are from the real pictures of the same texts,
+    in pixels and in what a frozen discriminator sees (Isola et al. 2017, pix2pix, Eq. 4; see `unmatched_features`).
+    Where a text has one picture, that teaches what belongs to it far sooner than a discriminator does, at the cost of
+    variety. A frozen network's gradients are steep and a mean over pixels is not: to count for as much, the weight of
+    pixels is some hundreds. With `adversarial_weight` 0 there is no discriminator at all, which is a fast way to begin.
     """
 
     loss: Literal["hinge", "relativistic"] = "relativistic"
@@ -61,6 +62,7 @@ class AdversarialConfig:
     clip: str = "emoji-guides"  # a model or a folder with a noised CLIP
     match_weight: float = 0.0
     match_features: float = 0.0
+    adversarial_weight: float = 1.0  # of the generator's
 
     def __post_init__(self) -> None:
         if not 0 <= self.penalty_share <= 1:
@@ -69,7 +71,7 @@ class AdversarialConfig:
             raise InputError(
                 f"objective.augment_probability is {self.augment_probability}; it must be from 0 to below 1"
             )
-        for name in ("gamma", "mismatch_weight", "clip_weight", "match_weight", "match_features"):
+        for name in ("gamma", "mismatch_weight", "clip_weight", "match_weight", "match_features", "adversarial_weight"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"objective.{name} is {getattr(self, name)}; it must be at least 0")
 
@@ -127,24 +129,31 @@ class Adversarial:
         noise = draw_noise(count, self.gan.generator.config.noise_width, rng).to(self.device)
         penalised = float(torch.rand((), generator=rng)) < config.penalty_share
         made = self.gan.generator(noise, vector)
-        fake = augmented(made, labels[1])
-        real = augmented(batch.images.to(self.device), labels[0])
-        judged = self._discriminator(real, fake.detach(), vector, labels, penalised)
-        frozen = {name: value.detach() for name, value in self.gan.discriminator.named_parameters()}
-        logits = functional_call(self.gan.discriminator, frozen, (fake, vector, labels[1]))
-        hinge = config.loss == "hinge"
-        generator = -logits.mean() if hinge else F.softplus(judged["real"].detach() - logits).mean()
+        real = batch.images.to(self.device)
+        judged: dict[str, Tensor] = {}
+        loss = generator = made.new_zeros(())
+        if config.adversarial_weight > 0:
+            fake, shown = augmented(made, labels[1]), augmented(real, labels[0])
+            judged = self._discriminator(shown, fake.detach(), vector, labels, penalised)
+            loss = judged["discriminator"] + judged["penalty"]
+            generator = config.adversarial_weight * self._fooling(fake, vector, labels[1], judged["real"].detach())
         if self.clip is not None:
             judged["unlike"] = unlikeness(self.clip, in_range(made), batch.captions, batch.styles, rng)
             generator = generator + config.clip_weight * judged["unlike"].mean()
-        if config.match_weight > 0 or config.match_features > 0:
-            apart = unmatched(self.gan.discriminator, made, batch.images.to(self.device))
-            generator = generator + config.match_weight * apart["unmatched"].mean()
-            generator = generator + config.match_features * apart["unmatched_features"].mean()
-            judged.update(apart)
-        loss = judged["discriminator"] + judged["penalty"] + generator
+        if config.match_weight > 0:
+            judged["unmatched"] = (made - real).abs().flatten(1).mean(1)
+            generator = generator + config.match_weight * judged["unmatched"].mean()
+        if config.match_features > 0:
+            judged["unmatched_features"] = unmatched_features(self.gan.discriminator, made, real)
+            generator = generator + config.match_features * judged["unmatched_features"].mean()
         means = {name: value.detach().mean() for name, value in judged.items()}
-        return {**means, "loss": loss, "generator": generator.detach()}
+        return {**means, "loss": loss + generator, "generator": generator.detach()}
+
+    def _fooling(self, fake: Tensor, vector: Tensor, labels: Tensor, real: Tensor) -> Tensor:
+        """The generator's loss of its own pictures, against logits of real ones where the loss is relativistic."""
+        frozen = {name: value.detach() for name, value in self.gan.discriminator.named_parameters()}
+        logits = functional_call(self.gan.discriminator, frozen, (fake, vector, labels))
+        return -logits.mean() if self.config.loss == "hinge" else F.softplus(real - logits).mean()
 
     def _vector(self, batch: Batch) -> Tensor:
         vector = self.conditioner(batch.captions, batch.styles).to(self.device).vector
@@ -202,21 +211,19 @@ def unlikeness(
     return 2 * (apart / 2).arcsin().square()
 
 
-def unmatched(discriminator: nn.Module, made: Tensor, real: Tensor) -> dict[str, Tensor]:
-    """How far pictures [B, 4, H, H] are from those that they should be: [B] each, differentiable by the first.
+def unmatched_features(discriminator: nn.Module, made: Tensor, real: Tensor) -> Tensor:
+    """How far pictures [B, 4, H, H] look from those that they should be: [B], differentiable by the first.
 
-    "unmatched": mean absolute difference of the values. "unmatched_features": the squared distance of the maps of a
-    frozen discriminator, each place's features scaled to length 1, mean over places and maps (Zhang et al. 2018, LPIPS,
-    Eq. 1, without weights); 0 where the discriminator is not frozen.
+    The squared distance of the maps of a frozen discriminator, each place's features scaled to length 1, mean over
+    places and maps (Zhang et al. 2018, LPIPS, Eq. 1, without weights).
     """
-    apart = (made - real).abs().flatten(1).mean(1)
     if not isinstance(discriminator, FrozenDiscriminator):
-        return {"unmatched": apart, "unmatched_features": torch.zeros_like(apart)}
+        raise InputError("objective.match_features needs network.discriminator=frozen; set it to 0, or the other so")
     with torch.no_grad():
         wanted = [F.normalize(each, dim=1) for each in discriminator.seen(real)]
     seen = [F.normalize(each, dim=1) for each in discriminator.seen(made)]
     squares = [(one - other).square().sum(1).mean((1, 2)) for one, other in zip(seen, wanted, strict=True)]
-    return {"unmatched": apart, "unmatched_features": torch.stack(squares).mean(0)}
+    return torch.stack(squares).mean(0)
 
 
 def gradient_penalty(logits: Tensor, inputs: list[Tensor]) -> Tensor:
