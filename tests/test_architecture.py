@@ -31,8 +31,9 @@ HOUSE = (
     "painting sampling cascades upscaling latents autoencoding priors unclip inversion degradation generators "
     "building gan_generator data metrics training_config optimizers audio_adversarial coding vocoding "
     "vocoder_training acoustics adversarial_speech stand_ins speech_requests speech_plan voices "
-    "video_adversarial video_recipe video_requests video_objectives video_sampling video_material video_generator "
-    "video_gan_generator video_models "
+    "video_adversarial video_recipe video_requests video_objectives video_sampling video_material video_settings "
+    "video_estimate memory video_upsampling video_generator "
+    "video_gan_generator stable_video video_models "
     "speech_generator speech_models sound_requests token_objectives token_generator token_models "
     "sound_diffusion sound_objectives sound_sampling sound_diffusion_generator sound_adversarial sound_gan_generator "
     "sound_models",  # use of networks

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from text2x.config import to_dict
-from text2x.data.clip_batches import ClipBatchConfig
+from text2x.data.clip_batches import Bucket, ClipBatchConfig
 from text2x.files import file_hash, read_json, save_tensors, write_json
 from text2x.moving import Video
 from text2x.networks.dit import DiTConfig
@@ -26,11 +26,12 @@ from text2x.video_recipe import VideoDenoisingConfig, VideoModel, VideoRecipe, V
 from text2x.weights import pack
 
 SIZE, FRAMES = 8, 6  # of what these models make at once
+BUCKETS = (Bucket(FRAMES, SIZE, SIZE), Bucket(10, SIZE, 4), Bucket(4, 12, SIZE))
 IMAGE = UNetConfig(width=16, multipliers=(1, 2), attention_levels=(1,), head_width=16, context_width=384,
                    vector_width=384)  # fmt: skip
 TRANSFORMER = DiTConfig(dims=3, patch=4, time_patch=2, width=48, depth=2, num_heads=2, text_attention="cross",
                         context_width=384, vector_width=384)  # fmt: skip
-Kind = Literal["unet", "first", "lumiere", "dit", "plain"]
+Kind = Literal["unet", "first", "lumiere", "dit", "plain", "shapes", "merged"]
 NETWORKS: dict[Kind, VideoUNetConfig | VideoDiTConfig] = {
     "unet": VideoUNetConfig(replace(IMAGE, extra_channels=5), attention_levels=(1,), head_width=16),
     "first": VideoUNetConfig(IMAGE, attention_levels=(1,), head_width=16, frame_channels=5),
@@ -38,6 +39,8 @@ NETWORKS: dict[Kind, VideoUNetConfig | VideoDiTConfig] = {
         replace(IMAGE, extra_channels=5), "inflated", attention_levels=(1,), halved_levels=(0,), head_width=16
     ),
     "dit": VideoDiTConfig(TRANSFORMER, frame_channels=5),
+    "shapes": VideoDiTConfig(TRANSFORMER, frame_channels=5),
+    "merged": VideoUNetConfig(replace(IMAGE, extra_channels=5), attention_levels=(1,), head_width=16),
     "plain": VideoUNetConfig(IMAGE, attention_levels=(1,), head_width=16),  # knows no frames
 }
 
@@ -51,10 +54,10 @@ def tiny_recipe(kind: Kind = "unet") -> VideoRecipe:
         size=SIZE,
         network=NETWORKS[kind],
         conditioner=MiniLMConfig(max_tokens=12),
-        data=ClipBatchConfig(frames=FRAMES, size=SIZE),
+        data=ClipBatchConfig(frames=FRAMES, size=SIZE, buckets=BUCKETS if kind == "shapes" else ()),
         training=TrainingConfig(steps=1),
         objective=VideoDenoisingConfig(first_frame=first, known=(), shared_noise=0.0 if first else 0.5),
-        sampling=VideoSampling(steps=3, guidance=2.0, frames=FRAMES),
+        sampling=VideoSampling(steps=3, guidance=2.0, frames=FRAMES, windows="merged" if kind == "merged" else "after"),
     )
 
 

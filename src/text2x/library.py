@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from text2x.speech_generator import SpeechGenerator
 
 
+VIDEO_TYPES = ("VideoRecipe", "VideoModel", "VideoGANRecipe", "VideoGANModel", "StableVideoModel")
 SOUND_TYPES = tuple(f"{name}{part}" for name in ("Token", "SoundDiffusion", "SoundGAN") for part in ("Recipe", "Model"))
 
 
@@ -215,6 +216,8 @@ def check_makes_media(folder: Path, recipe: Mapping[str, Any]) -> None:
         raise InputError(
             f"{name} is a vocoder, the last part of voices, and makes no sound from words itself; give a voice"
         )
+    if kind == "upsampler of clips":
+        raise InputError(f"{name} makes clips larger; pack it: text2x models pack runs/lumiere {folder} -o DIR")
     if kind == "judge":
         raise InputError(f"{name} judges pictures and makes none itself; give a model, as --model emoji")
 
@@ -359,8 +362,10 @@ def _kind(recipe: Mapping[str, Any]) -> str:
         return "vocoder"
     elif recipe.get("type") in ("AcousticRecipe", "SpeechModel"):
         return "speech"
-    elif recipe.get("type") in ("VideoRecipe", "VideoModel", "VideoGANRecipe", "VideoGANModel"):
+    elif recipe.get("type") in VIDEO_TYPES:
         return "video"
+    elif recipe.get("type") == "VideoUpsamplerRecipe":
+        return "upsampler of clips"
     elif recipe.get("type") in SOUND_TYPES:
         return str((recipe.get("recipe") or recipe).get("kind", "sound"))
     else:

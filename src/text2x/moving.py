@@ -98,8 +98,15 @@ class Video:
         side = max(self.width, self.height) if pad else min(self.width, self.height)
         if not pad:
             return self.crop((self.width - side) // 2, (self.height - side) // 2, side, side)
-        left, top = (side - self.width) // 2, (side - self.height) // 2
-        frames = np.full((len(self), 4, side, side), -1, np.float32)
+        return self.padded(side, side)
+
+    def padded(self, width: int, height: int) -> Video:
+        """The whole of every frame in the middle of a canvas of that size or larger, transparent bars around it."""
+        if width < self.width or height < self.height:
+            sizes = f"{width} x {height} pixels is smaller than the video's {self.width} x {self.height}"
+            raise InputError(f"a canvas of {sizes}; resize it")
+        left, top = (width - self.width) // 2, (height - self.height) // 2
+        frames = np.full((len(self), 4, height, width), -1, np.float32)
         frames[:, :, top : top + self.height, left : left + self.width] = self.frames
         return replace(self, frames=frames)
 

@@ -35,6 +35,14 @@ BEGINNINGS = (b"\x89PNG", b"GIF8", b"RIFF")  # of the files that PIL reads
 EPSILON = 1e-6  # seconds; times are sums of rounded ones
 
 
+class UnevenTimesError(InputError):
+    """A file whose frames are shown for unequal times, read without a rate."""
+
+    def __init__(self, message: str, file: Path) -> None:
+        super().__init__(message)
+        self.file = file
+
+
 # Writing
 
 
@@ -209,7 +217,8 @@ def _one_rate(path: Path, kept: list[Shot]) -> float:
     usual = sum(lengths) / len(lengths)
     if max(lengths) - min(lengths) > 1.01 * unit + UNEVEN * usual or usual <= 0:
         shown = f"{1000 * min(lengths):.0f} to {1000 * max(lengths):.0f} ms"
-        raise InputError(f"{path} shows its frames for {shown} each; name one rate for all, such as 12 (--fps 12)")
+        message = f"{path} shows its frames for {shown} each; name one rate for all, such as 12 (--fps 12)"
+        raise UnevenTimesError(message, path)
     measured = 1 / usual
     rate = stated if stated and abs(stated / measured - 1) < UNEVEN else measured
     return min(max(rate, RATES[0]), RATES[1])

@@ -12,6 +12,7 @@ import torch
 from text2x.adversarial import draw_noise
 from text2x.errors import InputError
 from text2x.files import load_tensors
+from text2x.memory import weight_bytes
 from text2x.moving import Video
 from text2x.networks.video_gan import VideoGANGenerator as Network
 from text2x.networks.video_gan import draw_motion, shown
@@ -19,12 +20,13 @@ from text2x.nn.initialization import no_initialization
 from text2x.requests import OnStep, Progress, Result
 from text2x.text_conditioner import TextConditioner, build_conditioner
 from text2x.video_adversarial import VideoGANModel, VideoGANRecipe, video_gan_model
-from text2x.video_generator import Estimate
-from text2x.video_requests import VideoRequest
+from text2x.video_estimate import Estimate, Sizes, peak_bytes, probed
+from text2x.video_requests import VideoRequest, sides_of
 from text2x.weights import put_weights, unpack
 
 PART = "generator."  # the generator's names among a GAN's weights; the rest is the discriminators'
-REFUSED = ("image", "last_image", "extend", "video")
+REFUSED = ("image", "last_image", "extend", "interpolate", "video")
+PROBED_FRAMES = 4
 IGNORED = ("negative", "motion", "steps", "sampler", "guidance")  # a GAN has nothing that they could change
 
 
@@ -62,22 +64,23 @@ class VideoGANGenerator:
     def estimate(self, request: VideoRequest) -> Estimate:
         """Seconds and memory that a request will take, from making a clip of two frames."""
         settings = self._settings(request)
-        few = {**settings, "frames": 2, "size": self.recipe.size}
-        times = []
-        for _ in range(2):
-            begin = time.perf_counter()
-            self._made(few, 0)
-            times.append(time.perf_counter() - begin)
-        weights = sum(each.numel() for each in self.network.parameters())
-        widest = max(self.recipe.network.image.generator_widths)
-        held = settings["frames"] * (4 * widest * self.recipe.size**2 + 12 * settings["size"] ** 2)
-        return Estimate(request.count * min(times) * settings["frames"] / 2, 4 * (weights + held))
+        few = {**settings, "frames": PROBED_FRAMES, "size": self.recipe.size}
+        probe = probed(lambda: self._made(few, 0))
+        share = settings["frames"] / PROBED_FRAMES
+        sizes = Sizes(settings["frames"], settings["size"] ** 2, 0, 0, 0)
+        weights = weight_bytes([self.network, getattr(self.text.encoder, "encoder", None)])
+        num_bytes = peak_bytes(sizes, weights, [probe.num_bytes * share], request.count)
+        return Estimate(request.count * probe.seconds * share, num_bytes)
 
     def _settings(self, request: VideoRequest) -> dict[str, Any]:
-        name, size = self.model.name, request.size or self.recipe.size
+        name = self.model.name
+        size, height = sides_of(request.size or self.recipe.size)
         for field in REFUSED:
             if getattr(request, field) is not None:
                 raise InputError(f"{name} is a GAN and makes clips of words alone: leave {field} out")
+        if size != height:
+            way = f"give one number, as {self.recipe.size}"
+            raise InputError(f"size is {size}x{height}; the model {name} makes square clips only: {way}")
         if size > self.recipe.size:
             raise InputError(f"size is {size}; the model {name} makes clips of at most {self.recipe.size} pixels")
         return {

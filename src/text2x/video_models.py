@@ -17,14 +17,16 @@ from text2x.errors import InputError
 from text2x.files import file_hash, load_tensors, read_json
 from text2x.networks.autoencoder import Autoencoder
 from text2x.networks.unet import UNetConfig
-from text2x.networks.video_unet import IMAGE, VideoUNetConfig
+from text2x.networks.video_unet import IMAGE, VideoUNet, VideoUNetConfig
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import Model, Recipe, model_from_dict, recipe_from_dict
 from text2x.sampling import TrainedStage
+from text2x.stable_video import build_stable_video
 from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
 from text2x.video_gan_generator import build_video_gan_generator
 from text2x.video_generator import VideoGenerator
-from text2x.video_recipe import VideoModel, VideoRecipe, build_video_network, video_model
+from text2x.video_recipe import VideoModel, VideoRecipe, VideoUpsamplerRecipe, build_video_network, video_model
+from text2x.video_upsampling import ClipUpsampler
 from text2x.weights import load_weights, put_weights, unpack
 
 Find = Callable[[str], Path]  # the folder of a model by its name
@@ -82,15 +84,56 @@ def inherited(recipe: VideoRecipe, base: Base) -> VideoRecipe:
     )
 
 
+def inherited_upsampler(recipe: VideoUpsamplerRecipe, base: Base) -> tuple[VideoUpsamplerRecipe, dict[str, Tensor]]:
+    """The recipe with the network, noise and schedule of the base's first upsampler, and that one's weights."""
+    stage = base.model.stages[1] if base.model is not None and len(base.model.stages) > 1 else None
+    if stage is None or stage.recipe.low_resolution is None or not isinstance(stage.recipe.network, UNetConfig):
+        raise InputError(
+            f"the base {base.name} has no upsampler that is a UNet on pixels; take emoji, or leave out base"
+        )
+    if stage.recipe.conditioner is not None:
+        raise InputError(f"the upsampler of the base {base.name} reads words, one of clips does not; take emoji")
+    own = stage.recipe
+    recipe = replace(
+        recipe,
+        network=replace(recipe.network, image=own.network),
+        low_resolution=own.low_resolution,
+        schedule=own.schedule,
+        parameterization=own.parameterization,
+    )
+    return recipe, unpack(load_tensors(base.folder / stage.weights))
+
+
+def upsampler_denoiser(recipe: VideoUpsamplerRecipe, network: Any) -> Denoiser:
+    """The network of an upsampler of clips, read as an estimate of x_0."""
+    return Denoiser(network, recipe.schedule, PARAMETERIZATIONS[recipe.parameterization])
+
+
+def load_clip_upsampler(model: VideoModel, folder: Path, base: Base | None, device: str) -> ClipUpsampler | None:
+    """The upsampler of clips of a model, if it has one, with the weights beside it and those of its base."""
+    recipe = model.clip_upsampler
+    if recipe is None:
+        return None
+    tensors = unpack(load_tensors(folder / model.clip_upsampler_file))
+    if recipe.base is not None and base is not None:
+        tensors = {**of_base(inherited_upsampler(recipe, base)[1]), **tensors}
+    with no_initialization():
+        network = VideoUNet(recipe.network)
+    put_weights(network, tensors, folder / model.clip_upsampler_file)
+    return ClipUpsampler(recipe, upsampler_denoiser(recipe, network.eval().requires_grad_(False).to(device)))
+
+
 def of_base(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a UNet of pictures by the names that they have in one of clips."""
     return {IMAGE + name: value for name, value in state.items()}
 
 
 def any_video_generator(values: Mapping[str, Any], folder: Path, device: str = "cpu", find: Find | None = None) -> Any:
-    """The generator that a recipe.json of moving pictures describes: one of diffusion, or a GAN."""
+    """The generator that a recipe.json of moving pictures describes: one of diffusion, a GAN, or a published one."""
     if values.get("type") in ("VideoGANModel", "VideoGANRecipe"):
         return build_video_gan_generator(values, folder, device)
+    if values.get("type") == "StableVideoModel":
+        return build_stable_video(values, folder, device)
     return build_video_generator(values, folder, device, find)
 
 
@@ -120,7 +163,8 @@ def build_video_generator(
     if base is not None and base.model is not None:
         larger = build_stages(base.model, base.folder, device, lambda each: each.low_resolution is not None)
         stages = (TrainedStage(base.recipe, denoiser, text), *larger)
-    return VideoGenerator(model, denoiser, text, device, codec, stages)
+    upsampler = load_clip_upsampler(model, folder, base, device)
+    return VideoGenerator(model, denoiser, text, device, codec, stages, upsampler)
 
 
 def _base_of(model: VideoModel, find: Find) -> Base | None:

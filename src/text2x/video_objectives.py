@@ -6,7 +6,7 @@ generator that is given, so that a step depends on its batch and seed alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -57,20 +57,25 @@ KNOWN: Mapping[str, Callable[[int, torch.Generator], Tensor]] = {  # (frames, rn
     "every": _every,  # more frames a second
 }
 REGION = "region"  # a part of each frame, the same in all
+DECODED_TOGETHER = 8  # frames of a codec of pictures, so that memory does not grow with the clip
 
 
-def draw_known(config: VideoDenoisingConfig, shape: tuple[int, int, int], rng: torch.Generator) -> Tensor | None:
-    """Masks [B, 1, T, S, S] for a batch of clips of B, T, S, one way of knowing for all of them; None: all unknown."""
-    count, frames, size = shape
+def draw_known(config: VideoDenoisingConfig, shape: Sequence[int], rng: torch.Generator) -> Tensor | None:
+    """Masks [B, 1, T, H, W] for a batch of clips, one way of knowing for all of them; None: all unknown.
+
+    `shape` is B, T, H, W, or B, T and the side of squares.
+    """
+    count, frames, height, width = (*shape, *shape[-1:])[:4]
     place = float(torch.rand((), generator=rng))
     for name, share in config.known:
         place -= share
         if place >= 0:
             continue
         if name == REGION:
-            return random_masks(count, size, rng)[:, :, None].expand(-1, -1, frames, -1, -1)
+            masks = random_masks(count, max(height, width), rng)[:, :, None, :height, :width]
+            return masks.expand(-1, -1, frames, -1, -1)
         rows = torch.stack([KNOWN[name](frames, rng) for _ in range(count)]).float()  # [B, T]
-        return rows[:, None, :, None, None].expand(-1, -1, -1, size, size)
+        return rows[:, None, :, None, None].expand(-1, -1, -1, height, width)
     return None
 
 
@@ -125,7 +130,7 @@ class VideoDenoising:
     def __call__(self, batch: ClipBatch, rng: torch.Generator) -> dict[str, Tensor]:
         """The mean loss over the batch at random times."""
         x_0 = self.encoded(batch.videos)
-        shape = (x_0.shape[0], x_0.shape[2], x_0.shape[3])
+        shape = (len(x_0), *x_0.shape[2:])
         keep = None if batch.pictures else draw_known(self.config, shape, rng)
         conditioning = self.condition(batch, x_0, keep, rng)
         t = draw_times(len(x_0), rng, self.config.times)
@@ -182,16 +187,22 @@ class VideoDenoising:
         return {"held_out": sum(means) / len(means), **named}
 
 
-def encoded_frames(codec: Codec, videos: Tensor) -> Tensor:
-    """Latents of each frame alone: [B, 4, T, H, W] -> [B, Z, T, h, w]."""
-    frames = codec.encode(videos.transpose(1, 2).flatten(0, 1))
-    return frames.unflatten(0, (len(videos), -1)).transpose(1, 2)
+def encoded_frames(codec: Codec, videos: Tensor, together: int = DECODED_TOGETHER) -> Tensor:
+    """Latents of each frame alone, [B, 4, T, H, W] -> [B, Z, T, h, w], so many frames at once."""
+    frames = videos.transpose(1, 2).flatten(0, 1)
+    made = torch.cat([codec.encode(part) for part in frames.split(together)])
+    return made.unflatten(0, (len(videos), -1)).transpose(1, 2)
 
 
-def decoded_frames(codec: Codec, latents: Tensor, together: int = 8) -> Tensor:
+def decoded_frames(codec: Codec, latents: Tensor, together: int = DECODED_TOGETHER) -> Tensor:
     """[B, Z, T, h, w] -> [B, 4, T, H, W], so many frames at once that memory does not grow with the clip."""
     if isinstance(codec, Identity):
         return latents
     frames = latents.transpose(1, 2).flatten(0, 1)
-    made = torch.cat([codec.decode(part) for part in frames.split(together)])
+    made: Tensor | None = None
+    for begin in range(0, len(frames), together):
+        part = codec.decode(frames[begin : begin + together])
+        made = part.new_empty(len(frames), *part.shape[1:]) if made is None else made
+        made[begin : begin + together] = part
+    assert made is not None
     return made.unflatten(0, (len(latents), -1)).transpose(1, 2)

@@ -21,7 +21,7 @@ from text2x.diffusion.schedules import Betas, Cosine, Karras, Linear
 from text2x.errors import InputError
 from text2x.networks.video_dit import VideoDiT, VideoDiTConfig
 from text2x.networks.video_unet import VideoUNet, VideoUNetConfig
-from text2x.recipe import FORMAT, WeightFile
+from text2x.recipe import FORMAT, LowResolution, WeightFile
 from text2x.text_conditioner import MiniLMConfig
 from text2x.training_config import TrainingConfig
 
@@ -70,6 +70,7 @@ class VideoSampling:
     frames: int = 16
     rate: float = 12.0  # frames/s
     motion: float | None = 5.0
+    windows: Literal["after", "merged"] = "after"  # a longer clip: window after window, or all at once, their means
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,29 @@ class VideoRecipe:
 
 
 @dataclass(frozen=True)
+class VideoUpsamplerRecipe:
+    """Everything that makes an upsampler of clips, but its weights: one of pictures whose frames are mixed.
+
+    It reads no words. Its network begins with the first upsampler of its base, a model of pictures, where there is one.
+    """
+
+    name: str
+    summary: str
+    size: int  # pixels a side of what it makes when it is trained
+    network: VideoUNetConfig
+    data: ClipBatchConfig
+    training: TrainingConfig
+    low_resolution: LowResolution = LowResolution()
+    schedule: Linear | Cosine | Betas | Karras = Linear()
+    parameterization: Literal["epsilon", "x_0", "v", "velocity"] = "x_0"
+    objective: VideoDenoisingConfig = VideoDenoisingConfig(known=(), shared_noise=1.0)
+    sampling: VideoSampling = VideoSampling(steps=4, guidance=1.0)
+    data_set: str = "animated-emoji"
+    base: str | None = None
+    trained: Trained = "temporal"
+
+
+@dataclass(frozen=True)
 class VideoModel:
     """A trained model of moving pictures."""
 
@@ -110,6 +134,8 @@ class VideoModel:
     base: str | None = None  # a model of pictures beside, or among the shipped ones
     base_sha256: str | None = None  # of the file with the weights of its first stage
     codec_file: str | None = None
+    clip_upsampler: VideoUpsamplerRecipe | None = None  # it takes the place of the base's first upsampler
+    clip_upsampler_file: str = "upsampler.safetensors"
 
 
 def is_video(values: Mapping[str, Any]) -> bool:

@@ -22,6 +22,8 @@ MAX_SEED = 2**63 - 1  # what a torch.Generator takes
 FEWEST_FRAMES, MOST_FRAMES = 2, 240
 RATES = (1.0, 60.0)  # frames/s
 SEPARATOR = ".."  # between the first and the last frame's guidance
+SIDES = (8, 4096)  # pixels
+BEGINNINGS = ("image", "extend", "interpolate", "video")  # what a clip can be made of; one of them
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,16 @@ class VideoRequest:
         minimum=0, maximum=MAX_SEED,
     )  # fmt: skip
     frames: int | None = request_field(
-        None, help="How many frames; with --extend, how many new ones.", flags=("--frames",), minimum=FEWEST_FRAMES,
-        maximum=MOST_FRAMES,
+        None, help="How many frames; with --extend, how many new ones; with --interpolate, how many in all.",
+        flags=("--frames",), minimum=FEWEST_FRAMES, maximum=MOST_FRAMES,
     )  # fmt: skip
     fps: float | None = request_field(
         None, help="Frames a second.", flags=("--fps",), minimum=RATES[0], maximum=RATES[1]
     )
-    size: int | None = request_field(
-        None, help="Side of the square clip in pixels.", flags=("--size",), minimum=8, maximum=4096
-    )
+    size: str | int | None = request_field(
+        None, help="Side of the square clip in pixels; of models that make any shape also as 96x64, width first.",
+        flags=("--size",), minimum=8, maximum=4096,
+    )  # fmt: skip
     motion: float | None = request_field(
         None, help="How much moves: 0 is hardly anything, 5 is usual, 10 is a lot.", flags=("--motion",), minimum=0,
         maximum=10,
@@ -55,6 +58,10 @@ class VideoRequest:
     image: Any = request_field(None, help="A picture that the clip begins with.", flags=("--image",))
     last_image: Any = request_field(None, help="A picture that it ends with.", flags=("--last-image",))
     extend: Any = request_field(None, help="A clip that goes on.", flags=("--extend",))
+    interpolate: Any = request_field(
+        None, help="A clip that gets more frames between its own: as many in all as --frames says, or at the rate of "
+        "--fps.", flags=("--interpolate",),
+    )  # fmt: skip
     video: Any = request_field(
         None, help="A clip to be made anew, as far as --strength says, or within --mask.", flags=("--video",)
     )
@@ -76,11 +83,13 @@ class VideoRequest:
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        given = any(getattr(self, name) is not None for name in ("image", "last_image", "extend", "video"))
+        given = any(getattr(self, name) is not None for name in (*BEGINNINGS, "last_image"))
         check_prompt(self, "prompt", allow_empty=given)
         check_prompt(self, "negative", allow_empty=True)
-        for name in ("count", "seed", "frames", "size", "steps"):
+        for name in ("count", "seed", "frames", "steps"):
             check_number(self, name, whole=True)
+        if self.size is not None:
+            sides_of(self.size)
         for name in ("fps", "motion", "strength"):
             check_number(self, name, whole=False)
         check_name(self, "sampler")
@@ -94,7 +103,7 @@ class VideoRequest:
 
     def _check_together(self) -> None:
         """Raise for fields that exclude or need each other."""
-        begins = [name for name in ("image", "extend", "video") if getattr(self, name) is not None]
+        begins = [name for name in BEGINNINGS if getattr(self, name) is not None]
         if len(begins) > 1:
             raise InputError(f"{begins[0]} and {begins[1]} were both given; a clip begins with one of them")
         if self.last_image is not None and begins not in ([], ["image"]):
@@ -104,6 +113,8 @@ class VideoRequest:
                 raise InputError(f"{name} is for a given clip; add video, or leave {name} out")
         if self.video is not None and self.strength is None and self.mask is None:
             raise InputError("video is given without strength or mask, so nothing would change; add strength=0.5")
+        if self.interpolate is not None and self.frames is None and self.fps is None:
+            raise InputError("interpolate needs how many frames there are to be in all, or a rate: add frames or fps")
         if self.loop and (self.extend is not None or self.last_image is not None):
             name = "extend" if self.extend is not None else "last_image"
             raise InputError(f"a loop has no end, so {name} is not for it; leave one of them out")
@@ -129,6 +140,20 @@ class VideoRequest:
     def seeded(self) -> VideoRequest:
         """The same request with a seed: its own, or one drawn below 2**32."""
         return self if self.seed is not None else dataclasses.replace(self, seed=secrets.randbelow(2**32))
+
+
+def sides_of(asked: str | int) -> tuple[int, int]:
+    """Width and height in pixels, from 64 or "96x64"; what is no such size raises InputError."""
+    parts = [asked, asked] if isinstance(asked, int) else str(asked).lower().replace("\u00d7", "x").split("x")
+    try:
+        sides = [int(part) for part in parts] * (3 - len(parts))
+    except ValueError:
+        sides = []
+    low, high = SIDES
+    if isinstance(asked, bool) or len(sides) != 2 or not all(low <= side <= high for side in sides):
+        way = f"it must be a whole number from {low} to {high}, or two as in 96x64, width first"
+        raise InputError(f"size is {shortened(str(asked))}; {way}")
+    return sides[0], sides[1]
 
 
 def guidance_range(asked: str | float) -> tuple[float, float]:

@@ -5,7 +5,7 @@ x is [1, C, T, h, w], masks [1, 1, T, h, w], 1 = known. Guidance scale w is null
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,8 @@ from text2x.text_conditioner import TextConditioner
 from text2x.video_objectives import clip_noise, first_frames, known_frames
 from text2x.video_recipe import VideoRecipe
 
-OVERLAP = 4  # a further window knows this part of its frames from the one before
+OVERLAP = 4  # windows share this part of their frames with the one before
+TOLD_RATES = (3.0, 24.0)  # frames/s that are told; beyond them no clip was seen
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,38 @@ def windows(total: int, length: int, known: int = 0) -> list[slice]:
         starts.append(min(starts[-1] + stride, total - length))
     starts[0] = min(starts[0], total - length)
     return [slice(start, start + length) for start in starts]
+
+
+def circular_windows(total: int, length: int) -> list[Tensor]:
+    """The places of windows around a loop of more frames than a window has, as `windows` overlap: each [length]."""
+    stride = length - max(1, length // OVERLAP)
+    count = -(-total // stride)
+    return [(torch.arange(length) + total * place // count) % total for place in range(count)]
+
+
+def told_rate(rate: float) -> float:
+    """The nearest rate that was seen in training."""
+    return min(max(rate, TOLD_RATES[0]), TOLD_RATES[1])
+
+
+def merged(parts: Sequence[tuple[slice | Tensor, Denoise]]) -> Denoise:
+    """The denoise of a long clip by windows that cover it: at each step the mean of what they say of a frame.
+
+    Windows are slices, or the places of different frames; one window is taken to be the whole.
+
+    (Bar-Tal et al. 2023, MultiDiffusion; over time as in Lumiere, Bar-Tal et al. 2024, Sec. 3.3.)
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+
+    def denoise(x_t: Tensor, t: Tensor) -> Tensor:
+        total, count = torch.zeros_like(x_t), x_t.new_zeros(1, 1, x_t.shape[2], 1, 1)
+        for places, part in parts:
+            total[:, :, places] = total[:, :, places] + part(x_t[:, :, places].contiguous(), t)
+            count[:, :, places] = count[:, :, places] + 1
+        return total / count
+
+    return denoise
 
 
 def rising(first: float, last: float, total: int, places: slice) -> tuple[float, ...]:

@@ -103,6 +103,31 @@ def test_a_clip_goes_on_is_made_anew_and_is_painted_into(film: Run) -> None:
     assert not np.array_equal(written("part.webp")[:, :, :4], given.frames[:, :, :4])
 
 
+def test_a_clip_gets_frames_between_its_own(film: Run) -> None:
+    given = clip(3, rate=10.0)
+    given.save("old.webp")
+    code, printed, errors = film("video", "--interpolate", "old.webp", "--fps", 20, "--steps", 1)
+    assert code == 0 and "warning" not in errors and printed.startswith("out/old.webp")
+    assert np.array_equal(written("out/old.webp")[::2], given.frames) and len(written("out/old.webp")) == 5
+    told = read_metadata("out/old.webp")
+    assert (told["interpolate"], told["fps"], told["frames"]) == ("old.webp", 20, 5)
+    code, _, errors = film("video", "--interpolate", "old.webp")
+    assert code == 2 and "interpolate needs how many frames there are to be in all, or a rate" in errors
+    frames = [each.to_pil() for each in given.pictures()]
+    frames[0].save("uneven.webp", save_all=True, append_images=frames[1:], duration=[40, 900, 40], lossless=True)
+    code, _, errors = film("video", "--interpolate", "uneven.webp", "--fps", 30)
+    assert code == 2 and "uneven.webp shows its frames for unequal times; save it at one rate before" in errors
+
+
+def test_models_of_other_shapes_take_width_and_height(film: Run, tmp_path: Path) -> None:
+    write_videos(tmp_path / ".models" / "shapes", "shapes")
+    code, printed, _ = film("video", "ball", "--model", "shapes", "--size", "16x8", "--json", "--steps", 1)
+    told = json.loads(printed)
+    assert code == 0 and told["size"] == [16, 8] and told["settings"]["size"] == "16x8"
+    code, _, errors = film("video", "ball", "--size", "16x8")
+    assert code == 2 and "size is 16x8; the model noise makes square clips only: give one number, as 8" in errors
+
+
 def test_a_picture_of_another_shape_is_shown_whole_with_a_warning(film: Run) -> None:
     Image(np.zeros((4, 20, 30), np.float32)).save("wide.png")
     code, _, errors = film("video", "--image", "wide.png", "-o", "x.webp")

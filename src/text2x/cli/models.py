@@ -110,11 +110,11 @@ def _pack_other(
 ) -> str | None:
     """Pack what is neither a model of diffusion nor guides, and say what it is; None where it is one of these."""
     kind, name = read_recipe(runs[0]).get("type"), output.resolve().name
-    most = {**dict.fromkeys(PACKED_ALONE, 1), "AcousticRecipe": 2}.get(str(kind))
-    if most is None:
+    if kind != "AcousticRecipe" and kind not in PACKED_ALONE:
         return None
-    if len(runs) > most:
-        extra = " and its vocoder's" if most == 2 else ""
+    beside = {"AcousticRecipe": " and its vocoder's", "VideoRecipe": " and its upsampler's"}
+    if len(runs) > (2 if kind in beside else 1):
+        extra = beside.get(str(kind), "")
         raise InputError(f"{len(runs)} runs were given; {runs[0]} is packed alone{extra}")
     if kind == "GANRecipe":
         from text2x.recipes.gan import ship_gan
@@ -149,10 +149,12 @@ def _pack_other(
     if kind in ("VideoRecipe", "VideoGANRecipe"):
         from text2x.recipes import video_packing
 
-        gan = kind == "VideoGANRecipe"
-        pack_video = video_packing.ship_video_gan if gan else video_packing.ship_video
-        pack_video(runs[0], output, name, licence, average, packing, sources)
-        return f"a {'GAN' if gan else 'model'} of moving pictures"
+        if kind == "VideoGANRecipe":
+            video_packing.ship_video_gan(runs[0], output, name, licence, average, packing, sources)
+            return "a GAN of moving pictures"
+        larger = runs[1] if len(runs) > 1 else None
+        video_packing.ship_video(runs[0], output, name, licence, average, packing, sources, larger)
+        return "a model of moving pictures"
     from text2x.recipes.speech_running import ship_voice
 
     ship_voice(runs[0], output, name, licence, runs[1] if len(runs) > 1 else None, average, packing, sources)
@@ -180,7 +182,7 @@ def import_(
     licence: Annotated[str, typer.Option(help="The licence of the weights.")] = "unknown",
     packing: Annotated[str, typer.Option(help="How weights are kept: float32, float16 or int8.")] = "float32",
 ) -> None:
-    """Read a published Stable Diffusion, a voice of Indic-TTS, MusicGen, AudioGen or one network.
+    """Read a published Stable Diffusion or Stable Video Diffusion, a voice of Indic-TTS, MusicGen, AudioGen, a network.
 
     Of pickled files weights are read and nothing is run.
     """
@@ -208,6 +210,7 @@ def import_(
     made = import_folder(folder, output, licence, packed_as(packing))
     use = {
         "model": f"use it with --model {output}",
+        "clips": f"use it with: text2x video --image FILE --model {output}",
         "autoencoder": f"train on its latents with: text2x train ldm --set codec={output}",
         "network": "read it in Python with text2x.published.importing.read_network",
     }[made.kind]

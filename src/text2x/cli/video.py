@@ -18,7 +18,7 @@ from text2x.errors import InputError
 from text2x.library import info
 from text2x.text import slug
 from text2x.video_library import load_video, video_model_for
-from text2x.video_requests import VideoRequest
+from text2x.video_requests import BEGINNINGS, VideoRequest
 
 if TYPE_CHECKING:
     from text2x.moving import Video
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("webp", "png", "gif", "mp4", "webm")
 SHOWN_FRAMES = 4  # of a clip that are drawn beside each other in a terminal
-GIVEN = ("image", "last_image", "extend", "video")  # what a clip may be called after if there is no prompt
+GIVEN = (*BEGINNINGS, "last_image")  # what a clip may be called after if there is no prompt
 
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help="What the clip shows, in quotes.", show_default=False)]
 Output = Annotated[

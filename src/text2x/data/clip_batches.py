@@ -1,13 +1,14 @@
 """Batches of moving pictures: `batch_at(step)` depends on configuration and step alone, so resuming needs no state.
 
-Videos are [B, 4, T, H, W] in [-1, 1], premultiplied RGBA. A share of the batches are single pictures, T = 1.
+Videos are [B, 4, T, H, W] in [-1, 1], premultiplied RGBA, H = W = size but for buckets of other shapes.
+A share of the batches are single pictures, T = 1.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,30 @@ from text2x.data.batches import BatchConfig, ImageBatches
 from text2x.data.clipset import Clip, ClipSet
 from text2x.data.drawing import shrink
 from text2x.data.imageset import ImageSet, Split
+from text2x.data.recaptions import Seen, recaptioned
 from text2x.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ORDER, DETAILS = 2, 3  # streams of random numbers: which clips, and which of their frames; 0 and 1 are for pictures
+# Streams of random numbers: which clips, which of their frames, longer captions, places in a shape that is no square;
+# 0 and 1 are for pictures.
+ORDER, DETAILS, WORDS, PLACES = 2, 3, 4, 5
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A size and duration that some of the batches have, `times` of each round of all buckets."""
+
+    frames: int
+    width: int  # pixels
+    height: int
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("frames", "width", "height", "times"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} of a bucket is {getattr(self, name)}; it must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -32,7 +51,9 @@ class ClipBatchConfig:
     it loops, they may go on from its last frame to its first, and in `loop_share` of the batches they are spread over
     one whole period instead. `image_share` of the batches hold `image_batch` single pictures of an image set (0: as
     many as a batch of clips has frames). `mirror` flips half of the clips whose mirror image means the same.
-    `plain_caption` is the share of plain names among the captions.
+    `plain_caption` is the share of plain names among the captions, `recaption` that of captions made longer by what is
+    known of the clip (see recaptions.py). With `buckets` batches have several sizes and durations, and as many clips as
+    have together no more pixels than `batch_size` clips of `frames` frames of `size` (see bucketed_clips.py).
     """
 
     batch_size: int = 4
@@ -51,9 +72,11 @@ class ClipBatchConfig:
     caption_drop: float = 0.1
     style_drop: float = 0.1
     mirror: bool = True
+    recaption: float = 0.0
+    buckets: tuple[Bucket, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("loop_share", "image_share", "plain_caption", "caption_drop", "style_drop"):
+        for name in ("loop_share", "image_share", "plain_caption", "caption_drop", "style_drop", "recaption"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise InputError(f"{name} is {value}; it lies between 0 and 1")
@@ -73,7 +96,7 @@ class ClipBatch:
     `motion` is 0 (among the stillest of the training clips) to 10. Pictures have rate and motion 0.
     """
 
-    videos: Tensor  # [B, 4, T, size, size] float32 in [-1, 1], premultiplied RGBA
+    videos: Tensor  # [B, 4, T, H, W] float32 in [-1, 1], premultiplied RGBA
     captions: tuple[str, ...]
     styles: tuple[str | None, ...]
     rates: Tensor  # [B] frames/s
@@ -84,14 +107,24 @@ class ClipBatch:
 
 
 class ClipBatches:
-    """Batches of one part of a clip set; every clip is seen once an epoch, in an order of its own each epoch."""
+    """Batches of one part of a clip set; every clip is seen once an epoch, in an order of its own each epoch.
 
-    def __init__(self, clip_set: ClipSet, config: ClipBatchConfig, image_set: ImageSet | None = None) -> None:
+    `shape` is height and width of the frames, of which `config.size` is the shorter one; None: squares.
+    """
+
+    def __init__(
+        self,
+        clip_set: ClipSet,
+        config: ClipBatchConfig,
+        image_set: ImageSet | None = None,
+        shape: tuple[int, int] | None = None,
+    ) -> None:
         if config.size > clip_set.size:
             raise InputError(f"size {config.size} is larger than the {clip_set.size} px of {clip_set.name!r}")
         if config.image_share > 0 and image_set is None:
             raise InputError(f"image_share is {config.image_share} and no set of pictures is given; give one, or 0")
         self.clip_set, self.config = clip_set, config
+        self.shape = shape or (config.size, config.size)
         self.indexes = select_clips(clip_set, config.split, config.styles, config.exclude_groups)
         self._images = ImageBatches(image_set, _image_config(config)) if image_set and config.image_share else None
         self._orders: dict[int, NDArray[np.int64]] = {}
@@ -106,7 +139,8 @@ class ClipBatches:
         share = self.config.image_share
         before = math.floor(step * share)  # batches of pictures up to here: they lie evenly between those of clips
         if self._images is not None and math.floor((step + 1) * share) > before:
-            return _of_pictures(self._images, before)
+            rng = np.random.default_rng([self.config.seed, PLACES, step])
+            return _of_pictures(self._images, before, self.shape, rng)
         return self._of_clips(step, step - before)
 
     def _of_clips(self, step: int, number: int) -> ClipBatch:
@@ -121,15 +155,24 @@ class ClipBatches:
         captions, styles = _texts(items, config, rng)
         looped = np.array([whole and item.loops and item.frames >= config.frames for item in items])
         draws = rng.random((len(rows), 3))  # which stride, where it begins, mirrored?
-        videos = np.empty((len(rows), config.frames, 4, config.size, config.size), np.uint8)
+        videos = np.empty((len(rows), config.frames, 4, *self.shape), np.uint8)
         rates = np.empty(len(rows), np.float32)
+        lies = np.random.default_rng([config.seed, PLACES, step]).random(len(rows))
         for place, (index, item, draw) in enumerate(zip(rows, items, draws, strict=True)):
             chosen, rates[place] = frame_places(item, config, draw[0], draw[1], bool(looped[place]))
-            frames = shrink(self.clip_set.frames(int(index), chosen), config.size)
+            frames = shaped(self.clip_set.frames(int(index), chosen), self.shape, lies[place])
             mirrored = config.mirror and item.flips and draw[2] < 0.5
             videos[place] = frames[..., ::-1] if mirrored else frames
         pixels = torch.from_numpy(videos.swapaxes(1, 2).copy()).float().div_(127.5).sub_(1)
         motion = torch.tensor([self.clip_set.level(item.motion) for item in items])
+        if config.recaption > 0:
+            seconds = config.frames / rates
+            seen = [
+                Seen(float(level), True if loop else None, float(lasts), style=style)
+                for level, loop, lasts, style in zip(motion, looped, seconds, styles, strict=True)
+            ]
+            seed = int(np.random.default_rng([config.seed, WORDS, step]).integers(2**31))
+            captions = recaptioned(captions, seed, seen, config.recaption)
         flags = torch.from_numpy(looped)
         return ClipBatch(pixels, captions, styles, torch.from_numpy(rates), motion, flags, torch.from_numpy(rows))
 
@@ -146,6 +189,40 @@ class ClipBatches:
             rng = np.random.default_rng([self.config.seed, ORDER, epoch])
             self._orders[epoch] = self.indexes[rng.permutation(self.epoch_size)]
         return self._orders[epoch]
+
+
+def shaped(frames: NDArray[np.uint8], shape: tuple[int, int], lies: float) -> NDArray[np.uint8]:
+    """Square frames [T, 4, S, S] at a height and width: [T, 4, H, W].
+
+    Where nothing is drawn outside of the middle of that shape, the middle is taken; otherwise the whole lies in it, at
+    the place that `lies` in [0, 1) says, with nothing beside it.
+    """
+    height, width = shape
+    short, long = min(shape), max(shape)
+    if short == long:
+        return shrink(frames, short)
+    side = frames.shape[-1]
+    if long <= side:
+        bar = (side - round(side * short / long)) // 2
+        outside = [frames[..., :bar, :], frames[..., side - bar :, :]]
+        if height > width:
+            outside = [frames[..., :bar], frames[..., side - bar :]]
+        if not any(part[:, 3].any() for part in outside):
+            whole, first = shrink(frames, long), (long - short) // 2
+            return whole[..., first : first + height, :] if width > height else whole[..., first : first + width]
+    return _laid(shrink(frames, short), shape, lies)
+
+
+def _laid(frames: NDArray[Any], shape: tuple[int, int], lies: float, empty: float = 0) -> NDArray[Any]:
+    """Squares [..., s, s] on an empty canvas whose shorter side is s."""
+    height, width = shape
+    made = np.full((*frames.shape[:-2], height, width), empty, frames.dtype)
+    first, side = int(lies * (max(shape) - min(shape) + 1)), frames.shape[-1]
+    if height > width:
+        made[..., first : first + side, :] = frames
+    else:
+        made[..., first : first + side] = frames
+    return made
 
 
 def frame_places(
@@ -218,13 +295,18 @@ def _image_config(config: ClipBatchConfig) -> BatchConfig:
     )
 
 
-def _of_pictures(images: ImageBatches, number: int) -> ClipBatch:
+def _of_pictures(images: ImageBatches, number: int, shape: tuple[int, int], rng: np.random.Generator) -> ClipBatch:
     """Pictures as videos of one frame, without a rate and without motion."""
     import torch
 
     batch = images.batch_at(number)
     none = torch.zeros(len(batch.items))
     flags = torch.zeros(len(batch.items), dtype=torch.bool)
+    pixels = batch.images
+    if shape != tuple(pixels.shape[2:]):
+        lies = rng.random(len(pixels))
+        rows = [_laid(each.numpy(), shape, place, -1.0) for each, place in zip(pixels, lies, strict=True)]
+        pixels = torch.from_numpy(np.stack(rows))
     return ClipBatch(
-        batch.images.unsqueeze(2), batch.captions, batch.styles, none, none.clone(), flags, batch.items, pictures=True
+        pixels.unsqueeze(2), batch.captions, batch.styles, none, none.clone(), flags, batch.items, pictures=True
     )

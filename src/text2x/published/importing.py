@@ -1,4 +1,4 @@
-"""A diffusers folder as one of ours: a Stable Diffusion pipeline as a model, a single network as weights.
+"""A diffusers folder as one of ours: a pipeline of Stable Diffusion or Stable Video Diffusion as a model, or a network.
 
 Only JSON and safetensors are read. A model's text encoder is copied into its folder and read there by transformers.
 """
@@ -31,6 +31,7 @@ from text2x.published.folders import prediction_of, read_settings, read_weights,
 from text2x.published.prior import prior_weights
 from text2x.published.stable_diffusion import autoencoder_weights, unet_weights
 from text2x.published.stable_video import video_autoencoder_weights, video_unet_weights
+from text2x.published.stable_video_pipeline import PIPELINE, import_stable_video
 from text2x.recipe import Model, Recipe, SamplingConfig, Stage, WeightFile
 from text2x.text_conditioner import HubTextConfig
 from text2x.training_config import TrainingConfig
@@ -65,12 +66,12 @@ NETWORKS: dict[str, tuple[type, Callable[..., nn.Module]]] = {
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written: a "model", an "autoencoder" (for --set codec=) or a "network", and what was left out of it."""
+    """What was written: a "model" of pictures or of "clips", an "autoencoder" (for --set codec=) or a "network"."""
 
     kind: str
     what: str  # the published class
     parameters: int
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()  # parts that we have not
 
 
 def import_folder(source: Path, target: Path, licence: str = "unknown", packing: Packing = "float32") -> Imported:
@@ -89,10 +90,12 @@ def import_folder(source: Path, target: Path, licence: str = "unknown", packing:
 def _import_pipeline(source: Path, target: Path, licence: str, packing: Packing) -> Imported:
     index = read_settings(source, "model_index.json")
     kind = index.get("_class_name")
+    if kind == PIPELINE:
+        model = import_stable_video(source, target, licence, packing)
+        return Imported("clips", PIPELINE, sum(each.parameters for each in model.weights.values()))
     if kind not in PIPELINES:
-        raise InputError(
-            f"{source} is a {kind}; whole pipelines are read of {', '.join(PIPELINES)}, of others each network's folder"
-        )
+        known = ", ".join((*PIPELINES, PIPELINE))
+        raise InputError(f"{source} is a {kind}; whole pipelines are read of {known}, of others each network's folder")
     lacking = [name for name in PARTS if not (source / name).is_dir()]
     if lacking:
         raise InputError(f"{source} lacks {', '.join(lacking)}; a {kind} has {', '.join(PARTS)}")

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from text2x.sound_diffusion import SoundDiffusionRecipe
     from text2x.token_models import TokenRecipe
     from text2x.video_adversarial import VideoGANRecipe
-    from text2x.video_recipe import VideoRecipe
+    from text2x.video_recipe import VideoRecipe, VideoUpsamplerRecipe
     from text2x.vocoding import VocoderRecipe
 
     ImageRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
     SoundRecipe = VocoderRecipe | AcousticRecipe | CodecRecipe | TokenRecipe | SoundDiffusionRecipe | SoundGANRecipe
-    AnyRecipe = ImageRecipe | SoundRecipe | VideoRecipe | VideoGANRecipe
+    AnyRecipe = ImageRecipe | SoundRecipe | VideoRecipe | VideoUpsamplerRecipe | VideoGANRecipe
 
 
 def _made(file: str, name: str) -> Any:
@@ -60,6 +60,7 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "sound-gan": partial(_made, "sound_gan", "sound_gan"),
     "make-a-video": partial(_made, "make_a_video", "make_a_video"),
     "lumiere": partial(_made, "lumiere", "lumiere"),
+    "lumiere-upsampler": partial(_made, "lumiere_upsampler", "lumiere_upsampler"),
     "stable-video-diffusion": partial(_made, "stable_video_diffusion", "stable_video_diffusion"),
     "sora": partial(_made, "sora", "sora"),
     "video-gan": partial(_made, "video_gan", "video_gan"),
@@ -104,6 +105,7 @@ RECIPES: Mapping[str, Callable[[], AnyRecipe]] = {
     "debug-sound-gan": partial(_made, "sound_gan", "debug_sound_gan"),
     "debug-make-a-video": partial(_made, "make_a_video", "debug_make_a_video"),
     "debug-lumiere": partial(_made, "lumiere", "debug_lumiere"),
+    "debug-lumiere-upsampler": partial(_made, "lumiere_upsampler", "debug_lumiere_upsampler"),
     "debug-stable-video-diffusion": partial(_made, "stable_video_diffusion", "debug_stable_video_diffusion"),
     "debug-sora": partial(_made, "sora", "debug_sora"),
     "debug-video-gan": partial(_made, "video_gan", "debug_video_gan"),

@@ -1,7 +1,8 @@
 """`lumiere`: a space-time U-Net that halves time as well and makes the whole clip at once; its small twin.
 
 Bar-Tal et al. 2024 (Lumiere): inflated convolutions behind each block, time halved and doubled beside space, attention
-over time at the bottom alone, nothing of the model of pictures trained. Theirs makes 80 frames of 128 px.
+over time at the bottom alone, nothing of the model of pictures trained. Theirs makes 80 frames of 128 px. Longer clips
+are made at once as well: at each step the estimates of overlapping windows are averaged (their Sec. 3.3).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def lumiere() -> VideoRecipe:
         ),
         data=replace(recipe.data, frames=32, batch_size=2, strides=(1,)),
         training=replace(recipe.training, batch_size=2),
-        sampling=replace(recipe.sampling, frames=32),
+        sampling=replace(recipe.sampling, frames=32, windows="merged"),
     )
 
 
@@ -47,4 +48,5 @@ def debug_lumiere() -> VideoRecipe:
             halved_levels=(0,),
             head_width=32,
         ),
+        sampling=replace(recipe.sampling, windows="merged"),
     )

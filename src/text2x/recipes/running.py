@@ -46,6 +46,7 @@ from text2x.recipes.dalle2_running import PriorRun, prepare_prior_run, told_embe
 from text2x.recipes.gan import GANRun, prepare_gan_run
 from text2x.recipes.guide_running import GuideRun, prepare_guide_run
 from text2x.recipes.latent_running import AutoencoderRun, prepare_autoencoder_run, with_codec
+from text2x.recipes.lumiere_upsampler import VideoUpsamplerRun, prepare_video_upsampler_run
 from text2x.recipes.sound_flow_running import SoundFlowRun, prepare_sound_flow_run
 from text2x.recipes.sound_gan import SoundGANRun, prepare_sound_gan_run
 from text2x.recipes.speech_running import SpeechRun, prepare_speech_run
@@ -62,7 +63,7 @@ from text2x.text_conditioner import TrainableTextConfig
 from text2x.token_models import TokenRecipe
 from text2x.training import Outcome, Trainer
 from text2x.video_adversarial import VideoGANRecipe
-from text2x.video_recipe import VideoRecipe
+from text2x.video_recipe import VideoRecipe, VideoUpsamplerRecipe
 from text2x.vocoding import VocoderRecipe
 from text2x.weights import load_weights
 
@@ -70,7 +71,7 @@ HELD_OUT_BATCHES = 4
 SHEET_ITEMS = 24
 ImageRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
 SoundRecipe = VocoderRecipe | AcousticRecipe | CodecRecipe | TokenRecipe | SoundDiffusionRecipe | SoundGANRecipe
-AnyRecipe = ImageRecipe | SoundRecipe | VideoRecipe | VideoGANRecipe
+AnyRecipe = ImageRecipe | SoundRecipe | VideoRecipe | VideoUpsamplerRecipe | VideoGANRecipe
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Run:
 
 ImageRun = Run | GANRun | GuideRun | AutoencoderRun | PriorRun
 SoundRun = VocoderRun | SpeechRun | CodecRun | TokenRun | SoundFlowRun | SoundGANRun
-AnyRun = ImageRun | SoundRun | VideoRun | VideoGANRun
+AnyRun = ImageRun | SoundRun | VideoRun | VideoUpsamplerRun | VideoGANRun
 
 
 def recipe_for(name: str, settings: Sequence[str] = (), data: str | None = None) -> AnyRecipe:
@@ -218,14 +219,14 @@ def prepare_run(recipe: Recipe, device: str = "cpu", data_root: Path | None = No
     return Run(recipe, images, text, trainable, objective, batches, held, device, codec)
 
 
-def _prepared(
-    recipe: AnyRecipe,
-    device: str,
-    data_root: Path | None,
-    folder: Path,
+def prepared_run(
+    recipe: AnyRecipe, device: str = "cpu", data_root: Path | None = None, folder: Path | None = None
 ) -> AnyRun:
+    """Data, text and networks of a recipe of any kind; the weights of its codec, if it has one, go into the folder."""
     if isinstance(recipe, VideoRecipe):
         return prepare_video_run(recipe, device, data_root, folder)
+    if isinstance(recipe, VideoUpsamplerRecipe):
+        return prepare_video_upsampler_run(recipe, device, data_root)
     if isinstance(recipe, VideoGANRecipe):
         return prepare_video_gan_run(recipe, device, data_root)
     if isinstance(recipe, TokenRecipe):
@@ -266,7 +267,7 @@ def train(
     """
     recipe = recipe_for(name, settings, data)
     folder = folder or Path("runs") / name
-    run = _prepared(recipe, device, data_root, folder)
+    run = prepared_run(recipe, device, data_root, folder)
     if start is not None:
         load_weights(run.trainable, start)
     trainer = Trainer(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from text2x.data.clip_batches import ClipBatchConfig
+from text2x.data.clip_batches import Bucket, ClipBatchConfig
 from text2x.data.shapes import STYLES as SHAPE_STYLES
 from text2x.diffusion.denoiser import TimeDistribution
 from text2x.networks.dit import DiTConfig
@@ -21,10 +21,19 @@ from text2x.training_config import TrainingConfig
 from text2x.video_recipe import VideoDenoisingConfig, VideoRecipe, VideoSampling
 
 KNOWN_FRAMES = 5  # channels: frames that are known, and 1 where they are
+BUCKETS = (  # about as many patches each
+    Bucket(16, 64, 64, times=3),
+    Bucket(32, 48, 48),
+    Bucket(16, 88, 48),
+    Bucket(16, 48, 88),
+)
 
 
 def sora() -> VideoRecipe:
-    """Words to a clip of 16 frames of 64 px in 512 patches; a quarter of the batches are single pictures."""
+    """Words to a clip of 16 frames of 64 px in 512 patches; a quarter of the batches are single pictures.
+
+    Half of the batches have other shapes or twice as many frames, and a third of the captions are long ones.
+    """
     transformer = DiTConfig(
         dims=3,
         patch=8,
@@ -42,7 +51,7 @@ def sora() -> VideoRecipe:
         summary="Clips of 64 px by rectified flow on a diffusion transformer over spacetime patches.",
         size=64,
         network=VideoDiTConfig(transformer, frame_channels=KNOWN_FRAMES),
-        conditioner=MiniLMConfig(max_tokens=32, styles=STYLES),
+        conditioner=MiniLMConfig(max_tokens=64, styles=STYLES),
         data=ClipBatchConfig(
             batch_size=4,
             frames=16,
@@ -52,6 +61,8 @@ def sora() -> VideoRecipe:
             image_share=0.25,
             image_batch=32,
             image_styles=STYLES,
+            recaption=0.3,
+            buckets=BUCKETS,
         ),
         training=TrainingConfig(
             steps=8000, batch_size=4, optimizer="muon", learning_rate=1e-3, averages=(0.998, 0.9995), sample_every=1000
@@ -82,7 +93,12 @@ def debug_sora() -> VideoRecipe:
         name="debug-sora",
         summary="Coloured shapes of 16 px that move: sora in a minute.",
         network=VideoDiTConfig(transformer, frame_channels=KNOWN_FRAMES),
-        conditioner=replace(recipe.conditioner, styles=tuple(SHAPE_STYLES)),
-        data=replace(recipe.data, image_share=0.25),
+        conditioner=replace(recipe.conditioner, max_tokens=48, styles=tuple(SHAPE_STYLES)),
+        data=replace(
+            recipe.data,
+            image_share=0.25,
+            recaption=0.3,
+            buckets=(Bucket(8, 16, 16, times=2), Bucket(8, 24, 12), Bucket(8, 12, 24)),
+        ),
         image_set="shapes",
     )

@@ -15,15 +15,16 @@ from text2x.errors import InputError
 from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
 from text2x.latents import CODEC_FILE
 from text2x.library import info
+from text2x.networks.video_unet import VideoUNet
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import WeightFile
 from text2x.video_adversarial import VideoGANModel, VideoGANRecipe
 from text2x.video_gan_generator import PART
-from text2x.video_models import of_base, read_base
-from text2x.video_recipe import VideoModel, VideoRecipe, build_video_network, trained_names
+from text2x.video_models import Base, inherited_upsampler, of_base, read_base
+from text2x.video_recipe import VideoModel, VideoRecipe, VideoUpsamplerRecipe, build_video_network, trained_names
 from text2x.weights import Packing, pack
 
-FILE = "video.safetensors"
+FILE, UPSAMPLER_FILE = "video.safetensors", "upsampler.safetensors"
 
 
 def ship_video(
@@ -34,11 +35,13 @@ def ship_video(
     average: str | None = None,
     packing: Packing = "int8",
     attribution: tuple[str, ...] = (),
+    upsampler: Path | None = None,
 ) -> VideoModel:
     """Write a model's folder from a training run; a codec's weights are kept as float16.
 
     `average` is as "0.998", or "best-0.998" for the one with the lowest held-out loss; None: the recipe's first. The
-    base must be the one that the run began with: it is named in recipe.json with its hash, and not copied.
+    base must be the one that the run began with: it is named in recipe.json with its hash, and not copied. `upsampler`
+    is the run of one of clips, with the same base.
     """
     recipe = from_dict(VideoRecipe, _saved(folder), where="recipe.json")
     tensors = _averaged(folder, recipe.training.averages, average)
@@ -57,6 +60,11 @@ def ship_video(
         codec_file = CODEC_FILE
         weights[CODEC_FILE] = _kept(target / CODEC_FILE, load_tensors(folder / CODEC_FILE), "float16")
         recipe = replace(recipe, codec=replace(recipe.codec, sha256=""))
+    size = recipe.size if base is None or base.model is None else base.model.size
+    enlarging = None if upsampler is None else _upsampler(upsampler, base, recipe)
+    if enlarging is not None:
+        weights[UPSAMPLER_FILE] = _kept(target / UPSAMPLER_FILE, enlarging[1], packing)
+        size = max(size, recipe.size * enlarging[0].low_resolution.factor)
     model = VideoModel(
         name,
         recipe.summary,
@@ -64,14 +72,38 @@ def ship_video(
         recipe,
         FILE,
         weights,
-        recipe.size if base is None or base.model is None else base.model.size,
+        size,
         attribution=attribution,
         base=recipe.base,
         base_sha256=None if base is None else base.sha256,
         codec_file=codec_file,
+        clip_upsampler=None if enlarging is None else enlarging[0],
+        clip_upsampler_file=UPSAMPLER_FILE,
     )
     write_json(target / "recipe.json", to_dict(model))
     return model
+
+
+def _upsampler(
+    folder: Path, base: Base | None, recipe: VideoRecipe
+) -> tuple[VideoUpsamplerRecipe, dict[str, torch.Tensor]]:
+    """The recipe of a run of an upsampler of clips, and its weights without those of its base."""
+    values = _saved(folder)
+    if values.get("type") != "VideoUpsamplerRecipe":
+        raise InputError(f"{folder} is no run of an upsampler of clips; train lumiere-upsampler, or leave it out")
+    own = from_dict(VideoUpsamplerRecipe, values, where="recipe.json")
+    tensors = _averaged(folder, own.training.averages, None)
+    if own.base is None:
+        return own, tensors
+    if own.base != recipe.base or base is None:
+        raise InputError(f"{folder} grew out of {own.base}, and {recipe.name} out of {recipe.base}: take one base")
+    inherited = of_base(inherited_upsampler(own, base)[1])
+    with no_initialization():
+        trained = trained_names(VideoUNet(own.network), own.trained)
+    frozen = [each for each in inherited if each not in trained]
+    if any(not torch.equal(inherited[each], tensors[each]) for each in frozen):
+        raise InputError(f"the run in {folder} was begun with another {base.name} than {base.folder} now holds")
+    return own, {each: value for each, value in tensors.items() if each not in frozen}
 
 
 def ship_video_gan(

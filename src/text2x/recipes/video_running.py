@@ -15,6 +15,7 @@ from text2x.config import from_dict
 from text2x.data import load as load_data
 from text2x.data import load_clips
 from text2x.data.batches import Batch
+from text2x.data.bucketed_clips import BucketedClips, clip_batches
 from text2x.data.clip_batches import ClipBatch, ClipBatches
 from text2x.data.clipset import ClipSet
 from text2x.data.imageset import ImageSet
@@ -27,6 +28,7 @@ from text2x.library import info
 from text2x.media import contact_sheet
 from text2x.moving import Video
 from text2x.networks.autoencoder import Autoencoder
+from text2x.networks.video_dit import VideoDiTConfig
 from text2x.nn.initialization import no_initialization
 from text2x.recipes.latent_running import find_autoencoder
 from text2x.text_conditioner import TextConditioner, build_conditioner
@@ -52,7 +54,7 @@ class VideoRun:
     text: TextConditioner
     trainable: nn.Module
     objective: VideoDenoising
-    batches: ClipBatches
+    batches: ClipBatches | BucketedClips
     held_out: tuple[ClipBatch, ...]
     device: str
     codec: Codec = Identity()
@@ -109,6 +111,7 @@ def prepare_video_run(
     codec: Codec = Identity()
     if recipe.codec is not None:
         recipe, codec = _with_codec(recipe, clips, device, folder)
+    _check_buckets(recipe, codec.factor)
     text = build_conditioner(recipe.conditioner)
     assert isinstance(text, TextConditioner)
     torch.manual_seed(recipe.training.seed)
@@ -122,14 +125,31 @@ def prepare_video_run(
     network.to(device)
     styles = recipe.conditioner.styles
     objective = VideoDenoising(denoiser_of(recipe, network), text, recipe.objective, styles, device, codec)
-    batches = ClipBatches(clips, recipe.data, images)
+    batches = clip_batches(clips, recipe.data, images)
     plain = replace(
         recipe.data, split="unseen-concepts", caption_drop=0.0, style_drop=0.0, mirror=False, image_share=0.0,
-        plain_caption=1.0,
+        plain_caption=1.0, recaption=0.0, buckets=(),
     )  # fmt: skip
     unseen = ClipBatches(clips, plain)
     held = tuple(unseen.batch_at(step) for step in range(HELD_OUT_BATCHES))
     return VideoRun(recipe, clips, text, network, objective, batches, held, device, codec)
+
+
+def _check_buckets(recipe: VideoRecipe, factor: int) -> None:
+    """Raise InputError for sizes and durations that the network does not take."""
+    network = recipe.network
+    if not recipe.data.buckets:
+        return
+    if not isinstance(network, VideoDiTConfig):
+        raise InputError(f"{recipe.name} is a UNet, which is trained on one size: leave data.buckets out")
+    for each in recipe.data.buckets:
+        unit = factor * network.patch
+        if each.width % unit or each.height % unit:
+            size = f"{each.width}x{each.height}"
+            raise InputError(f"data.buckets has {size}; sides of this network are multiples of {unit}")
+        if each.frames % network.step or each.frames > network.most_frames:
+            most = f"multiples of {network.step} and at most {network.most_frames}"
+            raise InputError(f"data.buckets has {each.frames} frames; those of this network are {most}")
 
 
 def _images(recipe: VideoRecipe, data_root: Path | None) -> ImageSet:
@@ -184,7 +204,7 @@ def _own_codec(folder: Path | None) -> LatentCodecConfig | None:
 
 def _frames(clips: ClipSet, recipe: VideoRecipe) -> Iterator[Batch]:
     """Frames of training clips, as pictures."""
-    plain = replace(recipe.data, image_share=0.0, mirror=False, batch_size=MEASURED_CLIPS)
+    plain = replace(recipe.data, image_share=0.0, mirror=False, batch_size=MEASURED_CLIPS, buckets=(), recaption=0.0)
     batches = ClipBatches(clips, plain)
     for step in range(max(1, min(MEASURED_FRAMES // (plain.frames * MEASURED_CLIPS), len(batches.indexes)))):
         batch = batches.batch_at(step)
