@@ -25,11 +25,16 @@ LEAST_PITCHED = 0.2  # the strongest class's share of a frame; noise has about 0
 
 @dataclass(frozen=True)
 class ChromaConfig:
-    """Frames of `window` samples every `hop` at `rate` Hz; MusicGen takes 2^14 every 2^12 at 32 kHz."""
+    """Frames of `window` samples every `hop` at `rate` Hz; MusicGen takes 2^14 every 2^12 at 32 kHz.
+
+    `first_for_none`: silence, and no melody at all, is told to a network as the first class, as in MusicGen; otherwise
+    as zeros.
+    """
 
     rate: int = 16_000
     window: int = 8192
     hop: int = 2048
+    first_for_none: bool = False
 
     def frames(self, seconds: float) -> int:
         """How many frames a sound of so many seconds has."""

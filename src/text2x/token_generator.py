@@ -237,6 +237,8 @@ class TokenGenerator:
             if plan.melody is not None:
                 begin = round(first * a_second * self.melody.rate / self.melody.hop)
                 melody[0] = fitted(plan.melody, begin, count)
+            if self.melody.first_for_none:
+                melody[..., 0] += 1 - melody.sum(-1).clamp_max(1)
             melody = melody.to(device)
         return self.network.prepare(context, mask, melody)
 

@@ -131,6 +131,11 @@ def as_audiocraft(model: Any) -> tuple[dict[str, torch.Tensor], dict[str, torch.
         for one, other in names.items():
             for kind in ("weight", "bias"):
                 lm[f"{ours}.{one}.{kind}"] = state[f"{theirs}.{other}.{kind}"]
+    return lm, codec_as_audiocraft(model)
+
+
+def codec_as_audiocraft(model: Any) -> dict[str, torch.Tensor]:
+    """The weights of its codec by the names that audiocraft gives them."""
     codec: dict[str, torch.Tensor] = {}
     for key, value in model.audio_encoder.state_dict().items():
         name = key.replace("encoder.layers", "encoder.model").replace("decoder.layers", "decoder.model")
@@ -140,7 +145,7 @@ def as_audiocraft(model: Any) -> tuple[dict[str, torch.Tensor], dict[str, torch.
         name = name.replace("parametrizations.weight.original1", "weight_v")
         name = name.replace("quantizer.layers.", "quantizer.vq.layers.").replace(".codebook.", "._codebook.")
         codec[name] = value
-    return lm, codec
+    return codec
 
 
 def is_transposed(model: Any, key: str) -> bool:
@@ -177,8 +182,8 @@ def test_audiocrafts_state_dicts_make_the_sound_of_the_same_weights(tmp_path: Pa
 def test_what_is_not_read_says_so(tmp_path: Path) -> None:
     source = written(tmp_path / "theirs", reference())
     text = (source / "config.json").read_text()
-    (source / "config.json").write_text(text.replace('"model_type": "musicgen"', '"model_type": "musicgen_melody"'))
-    with pytest.raises(InputError, match="'musicgen_melody', which is not read"):
+    (source / "config.json").write_text(text.replace('"model_type": "musicgen"', '"model_type": "musicgen_other"'))
+    with pytest.raises(InputError, match="'musicgen_other', which is not read"):
         import_musicgen(source, tmp_path / "none")
     broken = tmp_path / "broken"
     broken.mkdir()

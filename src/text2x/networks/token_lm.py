@@ -35,6 +35,7 @@ class TokenLMConfig:
     context_width: int = 0  # of the text tokens; 0: no cross-attention
     prepended_width: int = 0  # of what is put before the sequence, as chroma; 0: nothing
     dropout: float = 0.0
+    text_prepended: bool = False  # text is put before the sequence too, in the place of cross-attention
 
 
 class Cache:
@@ -155,8 +156,9 @@ class Layer(nn.Module):
         width, hidden = config.width, round(config.width * config.ratio)
         self.norm_attention = nn.LayerNorm(width, EPSILON)
         self.attention = SelfAttention(width, config.num_heads)
-        self.norm_cross = nn.LayerNorm(width, EPSILON) if config.context_width else None
-        self.cross = CrossAttention(width, config.num_heads) if config.context_width else None
+        crosses = config.context_width > 0 and not config.text_prepended
+        self.norm_cross = nn.LayerNorm(width, EPSILON) if crosses else None
+        self.cross = CrossAttention(width, config.num_heads) if crosses else None
         self.norm_feed_forward = nn.LayerNorm(width, EPSILON)
         self.into = nn.Linear(width, hidden, bias=False)
         self.out = nn.Linear(hidden, width, bias=False)
@@ -195,10 +197,11 @@ class TokenLM(nn.Module):
     ) -> Told:
         """Text [B, L, context_width], its mask [B, L] and what is put in front [B, P, prepended_width], once a prompt.
 
-        A masked token counts as a zero vector after its projection, and the attention leaves it out; those behind the
-        last token of the longest row are cut off.
+        A masked token counts as a zero vector after its projection, and cross-attention leaves it out; those behind the
+        last token of the longest row are cut off. Text that is put in front comes after what is prepended.
         """
         keys_values: tuple[tuple[Tensor, Tensor], ...] = ()
+        fronts = [self.prepended(prepended)] if self.prepended is not None and prepended is not None else []
         if mask is not None and context is not None:
             used = mask.any(0).nonzero()
             longest = int(used.max()) + 1 if len(used) else 1
@@ -207,11 +210,12 @@ class TokenLM(nn.Module):
             projected = self.context(context)
             if mask is not None:
                 projected = projected * mask[..., None].to(projected.dtype)
+            if self.config.text_prepended:
+                return Told(prepended=torch.cat([*fronts, projected], dim=1))
             keys_values = tuple(layer.cross.keys_values(projected) for layer in self.layers)  # type: ignore[union-attr]
         if mask is not None:  # an empty prompt: a row without any token looks at all of the zeros
             mask = (mask | ~mask.any(1, keepdim=True))[:, None, None, :]
-        front = self.prepended(prepended) if self.prepended is not None and prepended is not None else None
-        return Told(keys_values, mask, front)
+        return Told(keys_values, mask, fronts[0] if fronts else None)
 
     def forward(self, codes: Tensor, told: Told, cache: Cache | None = None) -> Tensor:
         """[B, K, S] -> logits [B, K, S, V] of the codes at the step after each."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from text2x.chroma import CLASSES, ChromaConfig
 from text2x.coding import build_codec_network
 from text2x.config import to_dict
 from text2x.data.token_batches import TokenBatchConfig
@@ -45,6 +46,10 @@ NORMS = {
     "norm_cross": "encoder_attn_layer_norm",
     "norm_feed_forward": "final_layer_norm",
 }
+AUDIOCRAFT_NORMS = {"norm_attention": "norm1", "norm_cross": "norm_cross", "norm_feed_forward": "norm2"}
+CONDITIONS = "condition_provider.conditioners"
+MELODY, CHROMA_LENGTH = "musicgen_melody", 235  # the type of models that follow melodies; frames of 30 s
+EXTRACTOR = {"sampling_rate": 32_000, "n_fft": 2**14, "hop_length": 2**12}  # of chroma, as published
 KINDS = {"sound": "AudioGen", "music": "MusicGen"}
 
 
@@ -76,6 +81,7 @@ def import_musicgen(folder: Path, target: Path, licence: str = "unknown", packin
     else:
         network, codec, part, text = _of_transformers(folder)
         text_folder, kind = folder, "music"
+    melody = None if network.prepended is None else _melody(folder)
     name = target.resolve().name
     parts: dict[str, tuple[dict[str, Tensor], Packing]] = {
         TOKENS_FILE: (_tensors_of(network), packing),
@@ -86,9 +92,13 @@ def import_musicgen(folder: Path, target: Path, licence: str = "unknown", packin
     sampling = TokenSampling(
         10.0, 3.0, 1.0, round(250 * codes / 2048) or 1, 0.0, *((10, 8) if kind == "sound" else (30, 12))
     )
+    if melody is not None:
+        known = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+        sampling = _along(sampling, melody, int(known.get("chroma_length", CHROMA_LENGTH)))
     recipe = TokenRecipe(
         name, f"{KINDS[kind]}, as it is published.", kind, network.config,  # type: ignore[arg-type]
-        HubTextConfig(TEXT, TOKENS, vector=False), TokenBatchConfig(), TrainingConfig(), part, sampling=sampling,
+        HubTextConfig(TEXT, TOKENS, vector=False), TokenBatchConfig(), TrainingConfig(), part, melody,
+        sampling=sampling,
     )  # fmt: skip
     model = TokenModel(name, recipe.summary, licence, recipe, told)
     write_json(target / "recipe.json", to_dict(model))
@@ -112,10 +122,13 @@ def _write_text(source: Path, target: Path, tensors: Mapping[str, Tensor] | None
 
 
 def _of_transformers(folder: Path) -> tuple[TokenLM, EnCodec, CodecPart, dict[str, Tensor]]:
-    """Language model, codec and the text encoder's weights of MusicgenForConditionalGeneration."""
+    """Language model, codec and the text encoder's weights of MusicgenForConditionalGeneration, or MusicgenMelody..."""
     values = read_settings(folder)
-    if values.get("model_type") != "musicgen":
-        raise InputError(f"{folder} is a {values.get('model_type')!r}, which is not read; 'musicgen' is")
+    if values.get("model_type") not in ("musicgen", MELODY):
+        raise InputError(
+            f"{folder} is a {values.get('model_type')!r}, which is not read; 'musicgen' and {MELODY!r} are"
+        )
+    follows = values["model_type"] == MELODY
     decoder, sound = values.get("decoder") or {}, values.get("audio_encoder") or {}
     if decoder.get("activation_function", "gelu") != "gelu" or decoder.get("scale_embedding"):
         raise InputError(f"{folder} has another activation or scaled embeddings, which no published MusicGen has")
@@ -131,10 +144,12 @@ def _of_transformers(folder: Path) -> tuple[TokenLM, EnCodec, CodecPart, dict[st
     config = TokenLMConfig(
         books, int(decoder.get("vocab_size", 2048)), width, int(decoder.get("num_hidden_layers", 24)),
         int(decoder.get("num_attention_heads", 16)), int(decoder.get("ffn_dim", 4096)) / width, text_width,
+        int(values.get("num_chroma", CLASSES)) if follows else 0, text_prepended=follows,
     )  # fmt: skip
     tensors = {key: value for key, value in read_weights(folder).items() if not key.endswith(DERIVED)}
     parts = {name: _part(tensors, f"{name}.") for name in ("decoder", "audio_encoder", "text_encoder")}
-    mine = parts["decoder"] | {key: value for key, value in tensors.items() if key.startswith("enc_to_dec_proj.")}
+    between = ("enc_to_dec_proj.", "audio_enc_to_dec_proj.")
+    mine = parts["decoder"] | {key: value for key, value in tensors.items() if key.startswith(between)}
     if "enc_to_dec_proj.weight" not in mine:  # text as wide as the model goes in as it is
         mine |= {"enc_to_dec_proj.weight": torch.eye(width), "enc_to_dec_proj.bias": torch.zeros(width)}
     with no_initialization():
@@ -144,6 +159,22 @@ def _of_transformers(folder: Path) -> tuple[TokenLM, EnCodec, CodecPart, dict[st
     return network, codec, CodecPart(shape, rate, channels == 2), parts["text_encoder"]
 
 
+def _melody(folder: Path) -> ChromaConfig:
+    """How a melody is heard: by the feature extractor's settings, or MusicGen's own."""
+    path = folder / "preprocessor_config.json"
+    values = read_json(path) if path.is_file() else {}
+    rate, window, hop = (int(values.get(key, usual)) for key, usual in EXTRACTOR.items())
+    return ChromaConfig(rate, window, hop, first_for_none=True)
+
+
+def _along(sampling: TokenSampling, melody: ChromaConfig, frames: int) -> TokenSampling:
+    """With windows that have as many frames of chroma as the model was trained with."""
+    if melody.frames(sampling.window) == frames:
+        return sampling
+    window = (frames - 0.5) * melody.hop / melody.rate
+    return replace(sampling, window=window, keep=0.4 * window, seconds=min(sampling.seconds, window))
+
+
 def _part(tensors: Mapping[str, Tensor], beginning: str) -> dict[str, Tensor]:
     return {key.removeprefix(beginning): value for key, value in tensors.items() if key.startswith(beginning)}
 
@@ -151,6 +182,8 @@ def _part(tensors: Mapping[str, Tensor], beginning: str) -> dict[str, Tensor]:
 def transformers_origins(config: TokenLMConfig) -> Origins:
     """Where the tensors of the language model come from in a decoder of transformers."""
     origins: Origins = layer("context", "enc_to_dec_proj") | layer("norm", "model.decoder.layer_norm")
+    if config.prepended_width:
+        origins |= layer("prepended", "audio_enc_to_dec_proj")
     for book in range(config.codebooks):
         origins |= layer(f"embeddings.{book}", f"model.decoder.embed_tokens.{book}", bias=False)
         origins |= layer(f"heads.{book}", f"lm_heads.{book}", bias=False)
@@ -159,14 +192,16 @@ def transformers_origins(config: TokenLMConfig) -> Origins:
         own, other = f"{theirs}.self_attn", f"{theirs}.encoder_attn"
         origins |= layer(f"{ours}.attention.query_key_value", *(f"{own}.{each}_proj" for each in "qkv"), bias=False)
         origins |= layer(f"{ours}.attention.out", f"{own}.out_proj", bias=False)
-        origins |= layer(f"{ours}.cross.query", f"{other}.q_proj", bias=False)
-        origins |= layer(f"{ours}.cross.key_value", f"{other}.k_proj", f"{other}.v_proj", bias=False)
-        origins |= layer(f"{ours}.cross.out", f"{other}.out_proj", bias=False)
+        if not config.text_prepended:
+            origins |= layer(f"{ours}.cross.query", f"{other}.q_proj", bias=False)
+            origins |= layer(f"{ours}.cross.key_value", f"{other}.k_proj", f"{other}.v_proj", bias=False)
+            origins |= layer(f"{ours}.cross.out", f"{other}.out_proj", bias=False)
         origins |= layer(f"{ours}.into", f"{theirs}.fc1", bias=False) | layer(
             f"{ours}.out", f"{theirs}.fc2", bias=False
         )
         for name, published in NORMS.items():
-            origins |= layer(f"{ours}.{name}", f"{theirs}.{published}")
+            if name != "norm_cross" or not config.text_prepended:
+                origins |= layer(f"{ours}.{name}", f"{theirs}.{published}")
     return origins
 
 
@@ -185,8 +220,6 @@ def _codec(config: EnCodecConfig, tensors: Mapping[str, Tensor], where: Path) ->
 def _of_audiocraft(folder: Path) -> tuple[TokenLM, EnCodec, CodecPart, str]:
     """Language model, codec and whether it makes sound or music, from the tensors' own shapes."""
     state = _best_state(folder / STATE)
-    if any("self_wav" in key for key in state):
-        raise InputError(f"{folder} is a model of melodies, whose layout is not read; take one that is told text alone")
     if not (folder / CODEC_STATE).is_file():
         raise InputError(f"{folder} lacks {CODEC_STATE}, the codec; copy it there too")
     shape, codec_state = _audiocraft_codec(_best_state(folder / CODEC_STATE), folder)
@@ -196,9 +229,13 @@ def _of_audiocraft(folder: Path) -> tuple[TokenLM, EnCodec, CodecPart, str]:
     rows, width = state["emb.0.weight"].shape
     depth = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("transformer.layers."))
     hidden = state["transformer.layers.0.linear1.weight"].shape[0]
-    text = state["condition_provider.conditioners.description.output_proj.weight"].shape[1]
-    heads = max(1, width // HEAD_WIDTH)
-    config = TokenLMConfig(books, rows - 1, width, depth, heads, hidden / width, text)
+    text = state[f"{CONDITIONS}.description.output_proj.weight"].shape[1]
+    heard = state.get(f"{CONDITIONS}.self_wav.output_proj.weight")
+    config = TokenLMConfig(
+        books, rows - 1, width, depth, max(1, width // HEAD_WIDTH), hidden / width, text,
+        0 if heard is None else heard.shape[1],
+        text_prepended=not any("cross_attention" in key for key in state),
+    )  # fmt: skip
     with no_initialization():
         network = TokenLM(config)
     network.load_state_dict(translated(network, state, audiocraft_origins(config), folder))
@@ -229,8 +266,9 @@ def _best_state(path: Path) -> dict[str, Tensor]:
 
 def audiocraft_origins(config: TokenLMConfig) -> Origins:
     """Where the tensors of the language model come from in audiocraft's."""
-    origins: Origins = layer("context", "condition_provider.conditioners.description.output_proj")
-    origins |= layer("norm", "out_norm")
+    origins: Origins = layer("context", f"{CONDITIONS}.description.output_proj") | layer("norm", "out_norm")
+    if config.prepended_width:
+        origins |= layer("prepended", f"{CONDITIONS}.self_wav.output_proj")
     for book in range(config.codebooks):
         origins |= layer(f"embeddings.{book}", f"emb.{book}", bias=False)
         origins |= layer(f"heads.{book}", f"linears.{book}", bias=False)
@@ -238,18 +276,16 @@ def audiocraft_origins(config: TokenLMConfig) -> Origins:
         ours, theirs = f"layers.{number}", f"transformer.layers.{number}"
         fused = f"{theirs}.cross_attention.in_proj_weight"
         origins[f"{ours}.attention.query_key_value.weight"] = Origin((f"{theirs}.self_attn.in_proj_weight",))
-        origins[f"{ours}.cross.query.weight"] = Origin((fused,), lambda parts: parts[0].chunk(3)[0])
-        origins[f"{ours}.cross.key_value.weight"] = Origin((fused,), lambda parts: torch.cat(parts[0].chunk(3)[1:]))
         origins |= layer(f"{ours}.attention.out", f"{theirs}.self_attn.out_proj", bias=False)
-        origins |= layer(f"{ours}.cross.out", f"{theirs}.cross_attention.out_proj", bias=False)
+        if not config.text_prepended:
+            origins[f"{ours}.cross.query.weight"] = Origin((fused,), lambda parts: parts[0].chunk(3)[0])
+            origins[f"{ours}.cross.key_value.weight"] = Origin((fused,), lambda parts: torch.cat(parts[0].chunk(3)[1:]))
+            origins |= layer(f"{ours}.cross.out", f"{theirs}.cross_attention.out_proj", bias=False)
         origins |= layer(f"{ours}.into", f"{theirs}.linear1", bias=False)
         origins |= layer(f"{ours}.out", f"{theirs}.linear2", bias=False)
-        for name, published in (
-            ("norm_attention", "norm1"),
-            ("norm_cross", "norm_cross"),
-            ("norm_feed_forward", "norm2"),
-        ):
-            origins |= layer(f"{ours}.{name}", f"{theirs}.{published}")
+        for name, published in AUDIOCRAFT_NORMS.items():
+            if name != "norm_cross" or not config.text_prepended:
+                origins |= layer(f"{ours}.{name}", f"{theirs}.{published}")
     return origins
 
 
