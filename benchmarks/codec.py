@@ -1,13 +1,15 @@
 """How near to the original is sound after a codec, and at how many bits, beside Opus at the nearest bit rate?
 
-    python benchmarks/codec.py runs/codec --data asterisk          # held-out clips of a set
+    python benchmarks/codec.py runs/codec                          # held-out clips of sounds, music and asterisk
+    python benchmarks/codec.py runs/codec --data sounds --count 80 # of one set
     python benchmarks/codec.py runs/codec --folder recordings/     # or sound files
     python benchmarks/codec.py --step                              # seconds of one core for a training step, by width
 
 Distances are to the sound at the codec's rate: the log-mel distance over windows of 2^5 to 2^11 samples and spectral
-convergence (lower is nearer), STOI and PESQ (higher is nearer; for speech; with the packages pystoi and pesq). Bits of
-codes are those of a fixed length; Opus's are of its packets alone, without the file around them. Ceiling: the sound
-itself. Floor: noise as loud as it.
+convergence (lower is nearer), STOI and PESQ (higher is nearer; made for speech, not for music; with the packages
+pystoi and pesq). Bits of codes are those of a fixed length; Opus's are of its packets alone, without the file around
+them: it makes nothing below about 6 kbit/s. Latents have no bit rate. Ceiling: the sound itself. Floor: noise as loud
+as it. Figures are means over sounds with their 95 % intervals (bootstrap).
 """
 
 import argparse
@@ -21,9 +23,12 @@ import numpy as np
 import torch
 
 from text2x.audio import Audio
-from text2x.audio_codecs import NeuralTokenCodec
+from text2x.audio_codecs import AudioLatentCodec, NeuralTokenCodec
 from text2x.coding import load_audio_codec
 from text2x.data.audioset import AudioBatch
+from text2x.errors import InputError
+from text2x.metrics.intervals import mean
+from text2x.metrics.metric import Metric
 from text2x.recipes.codec import prepare_codec_run
 from text2x.recipes.running import recipe_for
 from text2x.recipes.vocoder import load_clips
@@ -32,6 +37,9 @@ from text2x.signal import mel_loss, multi_scale_mel_configs, spectral_loss
 OPUS_RATE = 48_000
 OPUS_KILOBITS = (6, 8, 12, 16, 24)  # libopus makes no sense of less than 6
 SHORTEST = 0.5  # seconds
+SETS = ("sounds", "music", "asterisk")
+PACKAGES = {"stoi": "pystoi", "pesq": "pesq"}
+NAMES = {"mel": "log-mel distance", "convergence": "spectral convergence", "stoi": "STOI", "pesq": "PESQ"}
 Way = Callable[[Audio], tuple[Audio, float]]  # a sound -> what comes out, and the bits it took
 
 
@@ -40,6 +48,14 @@ def through(codec: NeuralTokenCodec, books: int) -> Way:
         codes = codec.encode(sound.tensor()[None])[:, :books]
         bits = codes.shape[-1] * books * (codec.cardinality - 1).bit_length()
         return Audio(codec.decode(codes)[0, :, : sound.frames].numpy(), sound.rate), bits
+
+    return way
+
+
+def through_latents(codec: AudioLatentCodec) -> Way:
+    def way(sound: Audio) -> tuple[Audio, float]:
+        made = codec.decode(codec.encode(sound.tensor()[None]))[0, :, : sound.frames]
+        return Audio(made.numpy(), sound.rate), float("nan")
 
     return way
 
@@ -110,40 +126,71 @@ def distances(sound: Audio, made: Audio) -> dict[str, float]:
     return values
 
 
-def sounds(arguments: argparse.Namespace, rate: int) -> list[Audio]:
+def sounds(arguments: argparse.Namespace, name: str, rate: int) -> list[Audio]:
+    """Sounds that are long and loud enough, spread over the set."""
     if arguments.folder is not None:
         files = sorted(path for path in arguments.folder.rglob("*") if path.suffix in (".wav", ".flac", ".ogg", ".mp3"))
-        found = [Audio.read(path).to_mono().resample(rate) for path in files[: arguments.count]]
+        found = [Audio.read(path).to_mono().resample(rate) for path in files]
     else:
-        clips = load_clips(arguments.data, rate)
-        chosen = clips.split("held-out")
-        found = [clips.audio(int(index)) for index in chosen[:: max(1, len(chosen) // arguments.count)]]
-    return [each for each in found if each.seconds >= SHORTEST and np.abs(each.samples).max() > 1e-3][: arguments.count]
+        clips = load_clips(name, rate)
+        found = [clips.audio(int(index)) for index in clips.split("held-out")]
+    usable = [each for each in found if each.seconds >= SHORTEST and np.abs(each.samples).max() > 1e-3]
+    return usable[:: max(1, len(usable) // arguments.count)][: arguments.count]
+
+
+def ways_of(codec: NeuralTokenCodec | AudioLatentCodec) -> dict[str, Way]:
+    """The codec with each number of codebooks, Opus at the nearest bit rate, floor and ceiling."""
+    if isinstance(codec, AudioLatentCodec):
+        ways = {"latents": through_latents(codec)}
+        kilobits = OPUS_KILOBITS[0]
+    else:
+        count = codec.codebooks
+        ways = {f"{books} of {count} codebooks": through(codec, books) for books in range(1, count + 1)}
+        kilobits = min(OPUS_KILOBITS, key=lambda each: abs(each - codec.kilobits))
+    return {**ways, f"Opus, {kilobits} kbit/s asked": opus(kilobits), "floor: noise": noise, "ceiling: itself": itself}
+
+
+def measured(way: Way, clips: list[Audio]) -> tuple[float, float, dict[str, Metric]]:
+    """Kilobits a second, seconds of work a second of sound, and the mean of each distance."""
+    seconds = sum(clip.seconds for clip in clips)
+    began = time.process_time()
+    made = [way(clip) for clip in clips]
+    spent = (time.process_time() - began) / seconds
+    table = [distances(clip, each) for clip, (each, _) in zip(clips, made, strict=True)]
+    columns = {key: [row[key] for row in table if np.isfinite(row[key])] for key in table[0]}
+    means = {key: mean(each, NAMES[key]) for key, each in columns.items() if each}
+    return sum(bits for _, bits in made) / seconds / 1000, spent, means
 
 
 def compare(arguments: argparse.Namespace) -> None:
     codec = load_audio_codec(arguments.codec)
-    if not isinstance(codec, NeuralTokenCodec):
-        raise SystemExit(f"{arguments.codec} has no codes; this benchmark is of codecs of codes")
-    kilobits = min(OPUS_KILOBITS, key=lambda each: abs(each - codec.kilobits))
-    ways = {f"{books} of {codec.codebooks} codebooks": through(codec, books) for books in range(1, codec.codebooks + 1)}
-    ways |= {f"Opus, {kilobits} kbit/s asked": opus(kilobits), "floor: noise": noise, "ceiling: itself": itself}
-    clips = sounds(arguments, codec.rate)
-    seconds = sum(clip.seconds for clip in clips)
-    print(f"{len(clips)} sounds, {seconds:.0f} s; nearest Opus: {kilobits} kbit/s; mean and its standard error")
-    for name, way in ways.items():
-        bits, rows, began = 0.0, [], time.process_time()
-        for clip in clips:
-            made, taken = way(clip)
-            bits += taken
-            rows.append((clip, made))
-        spent = (time.process_time() - began) / seconds
-        table = [distances(clip, made) for clip, made in rows]
-        means = {key: np.array([row[key] for row in table]) for key in table[0]}
-        told = "  ".join(
-            f"{key} {np.nanmean(each):.3f} ({np.nanstd(each) / len(each) ** 0.5:.3f})" for key, each in means.items()
-        )
-        print(f"{name:28} {bits / seconds / 1000:6.2f} kbit/s  {told}  real-time factor {spent:.3f}")
+    missing = [package for package in PACKAGES.values() if not importlib.util.find_spec(package)]
+    if missing:
+        print(f"left out: {' and '.join(missing)}; `pip install {' '.join(missing)}` brings them")
+    for name in arguments.data if arguments.folder is None else (str(arguments.folder),):
+        try:
+            clips = sounds(arguments, name, codec.rate)
+        except InputError as reason:
+            print(f"left out: {name}: {reason}")
+            continue
+        if not clips:
+            print(f"left out: {name}: it has no sound of at least {SHORTEST} s")
+            continue
+        print(f"\n{name}: {len(clips)} sounds, {sum(clip.seconds for clip in clips):.0f} s\n")
+        shown: list[str] = []
+        for way_name, way in ways_of(codec).items():
+            kilobits, spent, means = measured(way, clips)
+            if not shown:
+                shown = list(means)
+                print(f"| through | kbit/s | {' | '.join(NAMES[key] for key in shown)} | s a second |")
+                print(f"|---|--:|{'---|' * len(shown)}--:|")
+            cells = [_cell(means.get(key)) for key in shown]
+            rate = "" if np.isnan(kilobits) else f"{kilobits:.2f}"
+            print(f"| {way_name} | {rate} | {' | '.join(cells)} | {spent:.3f} |")
+
+
+def _cell(metric: Metric | None) -> str:
+    return "" if metric is None else f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"
 
 
 def steps(widths: tuple[int, ...] = (8, 12, 16), count: int = 2) -> None:
@@ -174,9 +221,9 @@ def steps(widths: tuple[int, ...] = (8, 12, 16), count: int = 2) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("codec", type=Path, nargs="?", help="a packed codec's folder or a training run's")
-    parser.add_argument("--data", default="asterisk", help="a set of sounds or of speech")
+    parser.add_argument("--data", nargs="+", default=SETS, help="sets of sounds, music or speech")
     parser.add_argument("--folder", type=Path, help="sound files in place of a set")
-    parser.add_argument("--count", type=int, default=40, help="how many sounds")
+    parser.add_argument("--count", type=int, default=40, help="how many sounds of each")
     parser.add_argument("--step", action="store_true", help="measure training steps only")
     given = parser.parse_args()
     if given.step:

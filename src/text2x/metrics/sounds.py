@@ -17,7 +17,7 @@ from torch import Tensor
 
 from text2x.errors import InputError
 from text2x.metrics.distances import kernel_distance
-from text2x.metrics.intervals import bootstrap, rate
+from text2x.metrics.intervals import bootstrap, mean, rate
 from text2x.metrics.metric import Metric, Rows, exact, rows_of, same_length, same_width
 from text2x.metrics.neighbours import nearest
 from text2x.signal import MelConfig, STFTConfig, mel_spectrogram
@@ -27,6 +27,7 @@ BANDS, CEPSTRA = 40, 20
 PARTS, ENVELOPE = 4, 8  # in which the cepstra and the level over time are told
 LEAST_SECONDS = 0.128  # shorter sounds are followed by silence: eight frames
 FLOOR = 1e-4  # -80 dBFS: what lies below it is not heard beside the sound
+SILENT, QUIET = 10 ** (-50 / 20), 10 ** (-60 / 20)
 NEAR = 1e-6  # distances below it are copies
 DECAY, ROUNDS = 3e-3, 150  # weight of the squared weights, and most iterations of the solver
 
@@ -74,6 +75,13 @@ class Scaling:
         rows = rows_of(features, SPACE, 2)
         return cls(rows.mean(0), np.maximum(rows.std(0), 1e-6))
 
+    @classmethod
+    def shared(cls, features: Rows, space: str = SPACE) -> Scaling:
+        """That of features with one unit, as those of a network: one spread for all, so that none is blown up."""
+        rows = rows_of(features, space, 2)
+        spread = max(float(np.sqrt(rows.var(0).mean())), 1e-6)
+        return cls(rows.mean(0), np.full(rows.shape[1], spread))
+
     def __call__(self, features: Rows) -> NDArray[np.float64]:
         """Features of mean 0 and spread 1 where those it was made of are."""
         return (rows_of(features, SPACE) - self.middle) / self.spread
@@ -86,6 +94,25 @@ def mel_kernel_distance(made: Rows, real: Rows, seed: int = 0) -> Metric:
     """
     scaling = Scaling.of(real)
     return kernel_distance(scaling(made), scaling(real), SPACE, seed)
+
+
+# Silence
+
+
+def silent(sounds: Sequence[Tensor], groups: Sequence[str] | None = None) -> Metric:
+    """Share of sounds [T] whose largest sample is below -50 dBFS."""
+    hits = [float(float(sound.abs().max()) < SILENT) for sound in sounds]
+    return rate(hits, "peak below -50 dBFS", groups)
+
+
+def silent_part(sounds: Sequence[Tensor], sample_rate: int = 16_000, seed: int = 0) -> Metric:
+    """Mean over sounds of the share of their frames of 10 ms in which every sample is below -60 dBFS."""
+    size = max(1, round(0.01 * sample_rate))
+    shares = []
+    for sound in sounds:
+        frames = torch.nn.functional.pad(sound.abs(), (0, -len(sound) % size)).view(-1, size).amax(1)
+        shares.append(float((frames < QUIET).double().mean()))
+    return mean(shares, "frames of 10 ms below -60 dBFS", seed)
 
 
 # Labels
@@ -154,16 +181,22 @@ def train_classifier(features: Rows, labels: Sequence[str], decay: float = DECAY
 # Copies
 
 
-def nearest_ratio(made: Rows, training: Rows, held_out: Rows, space: str = SPACE, seed: int = 0) -> Metric:
+def nearest_ratio(
+    made: Rows, training: Rows, held_out: Rows | None = None, space: str = SPACE, seed: int = 0
+) -> Metric:
     """Geometric mean of (distance to the nearest training item) / (distance to the nearest held-out item).
 
     Far below 1 a model repeats what it was trained on. The nearest of more items is nearer, so that something new may
-    have a ratio below 1: read it beside that of real sounds that are in neither set.
+    have a ratio below 1: read it beside that of the held-out items themselves (`held_out` None: `made` are they), each
+    without itself.
     """
     scaling = Scaling.of(training)
-    x, y, z = (scaling(each) for each in (made, training, held_out))
+    own = held_out is None
+    x, y, z = (scaling(each) for each in (made, training, made if held_out is None else held_out))
     same_width(x, z, "nearest ratio")
-    seen, unseen = (np.maximum(nearest(x, each, 1)[0][:, 0], NEAR) for each in (y, z))
+    if own and len(x) < 2:
+        raise InputError(f"{len(x)} held-out items have no neighbours among themselves; at least 2 are needed")
+    seen, unseen = (np.maximum(nearest(x, other, 1, same)[0][:, 0], NEAR) for other, same in ((y, False), (z, own)))
     logs = np.log(seen) - np.log(unseen)
     low, high = bootstrap(lambda drawn: logs[drawn].mean(1), len(logs), seed)
     values = np.exp([logs.mean(), low, high])
