@@ -38,6 +38,7 @@ def test_two_recipes_are_compared_and_rendered_again_without_training(run: Run) 
         (["--render", "--budget", "1m"], "--render trains nothing"),
         (["unet", "gan", "--data", "unheard-of"], "no data set at"),
         (["upsampler", "debug", "--set", "debug"], "reads no prompt"),
+        (["debug-gan", "sora", "--set", "debug-video"], "makes no clips"),
         (["-o", "file"], "file is a file and no folder"),
     ],
 )

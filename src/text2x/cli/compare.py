@@ -27,7 +27,15 @@ Operations = Annotated[
     float | None, typer.Option(metavar="X", help="Instead of a time: multiply-adds of training each, as 3e13.")
 ]
 Data = Annotated[str | None, typer.Option(metavar="NAME|DIR", help="A prepared data set instead of the set's own.")]
-Set = Annotated[str, typer.Option("--set", metavar="NAME", help="Methods and claims: image, image-systems, or debug.")]
+Set = Annotated[
+    str,
+    typer.Option(
+        "--set",
+        metavar="NAME",
+        help="Methods and claims: image, image-systems, video or sounds; debug, debug-systems, debug-video or "
+        "debug-sounds, which are small.",
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where the report goes; otherwise out/compare-SET.")
 ]

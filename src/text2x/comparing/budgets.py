@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,24 +20,47 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from text2x.adversarial import GANRecipe
 from text2x.autoencoding import AutoencoderRecipe
+from text2x.coding import CodecRecipe
+from text2x.comparing.claims import Makes
 from text2x.errors import InputError
 from text2x.priors import PriorRecipe
 from text2x.recipe import GuideRecipe, Recipe
-from text2x.recipes.dalle2_running import PriorRun, prepare_prior_run
-from text2x.recipes.gan import GANRun, prepare_gan_run
-from text2x.recipes.guide_running import GuideRun, prepare_guide_run
-from text2x.recipes.latent_running import AutoencoderRun, prepare_autoencoder_run
-from text2x.recipes.running import Run, prepare_run, recipe_for
+from text2x.recipes.codec import CodecRun
+from text2x.recipes.dalle2_running import PriorRun
+from text2x.recipes.gan import GANRun
+from text2x.recipes.guide_running import GuideRun
+from text2x.recipes.latent_running import AutoencoderRun
+from text2x.recipes.running import Run, prepared_run, recipe_for
+from text2x.recipes.sound_flow_running import SoundFlowRun
+from text2x.recipes.sound_gan import SoundGANRun
+from text2x.recipes.token_running import TokenRun
+from text2x.recipes.video_gan import VideoGANRun
+from text2x.recipes.video_running import VideoRun
+from text2x.sound_adversarial import SoundGANRecipe
+from text2x.sound_diffusion import SoundDiffusionRecipe
+from text2x.token_models import TokenRecipe
 from text2x.training import Trainer
 from text2x.training_config import TrainingConfig
 from text2x.training_environment import seed_of
+from text2x.video_adversarial import VideoGANRecipe
+from text2x.video_recipe import VideoRecipe
 
-AnyRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
-AnyRun = Run | GANRun | GuideRun | AutoencoderRun | PriorRun
+SoundRecipe = CodecRecipe | TokenRecipe | SoundDiffusionRecipe | SoundGANRecipe
+PictureRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
+AnyRecipe = PictureRecipe | VideoRecipe | VideoGANRecipe | SoundRecipe
+SoundRun = CodecRun | TokenRun | SoundFlowRun | SoundGANRun
+AnyRun = Run | GANRun | GuideRun | AutoencoderRun | PriorRun | VideoRun | VideoGANRun | SoundRun
+# What learns from the data of a comparison, and what else is trained for it, on data of its own.
+READERS: Mapping[Makes, tuple[type, ...]] = {
+    "pictures": (Recipe, GANRecipe, GuideRecipe, AutoencoderRecipe, PriorRecipe),
+    "clips": (VideoRecipe, VideoGANRecipe),
+    "sounds": (CodecRecipe, TokenRecipe, SoundDiffusionRecipe, SoundGANRecipe),
+}
+BESIDE: Mapping[Makes, tuple[type, ...]] = {"clips": (AutoencoderRecipe,)}
 
 TIMED_STEPS = 8  # of which the median is taken, the first ones left out
 WARMING_STEPS = 2
-COUNTED_STEPS = 8  # a GAN's penalty comes in a share of its steps only
+COUNTED_STEPS = 8  # where steps differ: a GAN's penalty comes in a share of them, and some batches are pictures
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
@@ -84,24 +107,21 @@ def budget_of(time: str | None = None, operations: float | None = None) -> Budge
 
 
 def prepared(recipe: AnyRecipe, device: str, data_root: Path | None, folder: Path | None = None) -> AnyRun:
-    """Data, text and networks of a recipe of any kind; the weights of its codec, if it has one, go into the folder."""
-    if isinstance(recipe, AutoencoderRecipe):
-        return prepare_autoencoder_run(recipe, device, data_root)
-    if isinstance(recipe, PriorRecipe):
-        return prepare_prior_run(recipe, device, data_root)
-    if isinstance(recipe, GuideRecipe):
-        return prepare_guide_run(recipe, device, data_root)
-    if isinstance(recipe, GANRecipe):
-        return prepare_gan_run(recipe, device, data_root)
-    return prepare_run(recipe, device, data_root, folder)
+    """Data, text and networks of a recipe; the weights of its codec, if it has one, go into the folder."""
+    return cast(AnyRun, prepared_run(recipe, device, data_root, folder))
 
 
-def recipe_of(name: str, settings: tuple[str, ...], data: str) -> AnyRecipe:
-    """A recipe with settings, on the data of the comparison, that neither evaluates nor draws while it trains."""
-    recipe = recipe_for(name, settings, data)
-    if not isinstance(recipe, AnyRecipe):
-        raise InputError(f"the recipe {name!r} makes no pictures, so it cannot be compared; name another")
-    return with_training(recipe, evaluate_every=0, sample_every=0, patience=0)
+def recipe_of(name: str, settings: tuple[str, ...], data: str, makes: Makes = "pictures") -> AnyRecipe:
+    """A recipe with settings, on the data of the comparison, that neither evaluates nor draws while it trains.
+
+    What is trained for clips on pictures, as an autoencoder, keeps its own data.
+    """
+    recipe = recipe_for(name, settings)
+    if isinstance(recipe, READERS[makes]):
+        recipe = replace(recipe, data_set=data)
+    elif not isinstance(recipe, BESIDE.get(makes, ())):
+        raise InputError(f"the recipe {name!r} makes no {makes}, so it cannot be compared; name another")
+    return with_training(cast(AnyRecipe, recipe), evaluate_every=0, sample_every=0, patience=0)
 
 
 def with_training(recipe: AnyRecipe, **changes: Any) -> AnyRecipe:
@@ -112,16 +132,30 @@ def with_training(recipe: AnyRecipe, **changes: Any) -> AnyRecipe:
 def cost_of(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
     """Measure a step: its operations by counting, its seconds by doing a few in a folder that is thrown away.
 
-    Of an autoencoder, whose discriminator begins late, the mean over its steps without and with it.
+    Of an autoencoder or a codec, whose discriminator begins late, the mean over its steps without and with it.
     """
-    if not isinstance(recipe, AutoencoderRecipe) or recipe.objective.adversarial_weight == 0:
+    if not isinstance(recipe, (AutoencoderRecipe, CodecRecipe)) or not _adversarial(recipe):
         return _cost(recipe, device, data_root)
     alone = min(1.0, recipe.objective.adversarial_from / recipe.training.steps)
     begins = (recipe.training.steps, 0)
-    both = [replace(recipe, objective=replace(recipe.objective, adversarial_from=each)) for each in begins]
+    both = [_begins(recipe, each) for each in begins]
     before, after = (_cost(each, device, data_root) for each in both)
     operations = alone * before.operations + (1 - alone) * after.operations
     return Cost(operations, alone * before.seconds + (1 - alone) * after.seconds, after.parameters)
+
+
+def _adversarial(recipe: AutoencoderRecipe | CodecRecipe) -> bool:
+    """Whether a discriminator has any weight."""
+    if isinstance(recipe, CodecRecipe):
+        return recipe.objective.adversarial > 0 or recipe.objective.matching > 0
+    return recipe.objective.adversarial_weight > 0
+
+
+def _begins(recipe: AutoencoderRecipe | CodecRecipe, step: int) -> AutoencoderRecipe | CodecRecipe:
+    """The recipe with a discriminator from that step on."""
+    if isinstance(recipe, CodecRecipe):
+        return replace(recipe, objective=replace(recipe.objective, adversarial_from=step))
+    return replace(recipe, objective=replace(recipe.objective, adversarial_from=step))
 
 
 def _cost(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
@@ -139,14 +173,21 @@ def _cost(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
     told.append(trainer.state.seconds)
     taken = [after - before for before, after in zip(told[WARMING_STEPS:], told[WARMING_STEPS + 1 :], strict=False)]
     parameters = sum(each.numel() for each in run.trainable.parameters())
-    return Cost(operations, statistics.median(taken), parameters)
+    seconds = statistics.mean(taken) if _mixed(run) else statistics.median(taken)
+    return Cost(operations, seconds, parameters)
+
+
+def _mixed(run: AnyRun) -> bool:
+    """Whether batches are of several kinds, clips and pictures: the cost of a step is then the mean over some."""
+    return isinstance(run, VideoRun) and (run.recipe.data.image_share > 0 or bool(run.recipe.data.buckets))
 
 
 def _operations(run: AnyRun) -> float:
     """Multiply-adds of a step, the mean over some; texts are encoded before they are counted."""
     seed, objective = run.recipe.training.seed, cast(Any, run.objective)
     found = []
-    for step in range(COUNTED_STEPS if isinstance(run, GANRun) else 1):
+    several = _mixed(run) or isinstance(run, (GANRun, VideoGANRun, SoundGANRun))
+    for step in range(COUNTED_STEPS if several else 1):
         batch = run.batches.batch_at(step)
         for counts in (False, True) if step == 0 else (True,):
             rng = torch.Generator().manual_seed(seed_of(seed, step, "objective"))
@@ -171,12 +212,11 @@ def steps_for(budget: Budget, cost: Cost) -> int:
 def fitted_to(recipe: AnyRecipe, steps: int) -> AnyRecipe:
     """The recipe with so many steps, its warm-up at most a tenth of them, averages that such a training can fill.
 
-    An autoencoder's discriminator begins after the same share of the steps.
+    The discriminator of an autoencoder or a codec begins after the same share of the steps.
     """
     training: TrainingConfig = recipe.training
-    if isinstance(recipe, AutoencoderRecipe):
-        begins = round(steps * recipe.objective.adversarial_from / training.steps)
-        recipe = replace(recipe, objective=replace(recipe.objective, adversarial_from=begins))
+    if isinstance(recipe, (AutoencoderRecipe, CodecRecipe)):
+        recipe = _begins(recipe, round(steps * recipe.objective.adversarial_from / training.steps))
     every = max(1, min(training.average_every, steps // 20))
     return with_training(recipe, steps=steps, warmup_steps=min(training.warmup_steps, steps // 10), average_every=every)
 

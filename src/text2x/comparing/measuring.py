@@ -1,4 +1,4 @@
-"""One yardstick for every method: the same prompts, real pictures and judge; and verdicts on pairs, prompt by prompt.
+"""One yardstick for every method of pictures: the same prompts, real pictures and judge.
 
 A prompt's pictures are of one mind, so each prompt counts once: values are means over its seeds, intervals are over
 prompts.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from text2x.comparing.claims import Claim
+from text2x.comparing.verdicts import Values
 from text2x.data.imageset import Split
 from text2x.errors import InputError
 from text2x.evaluating import Asked, Instruments, Subject
@@ -25,33 +25,15 @@ from text2x.evaluating.measuring import joined
 from text2x.metrics.agreement import Distractors, r_precision
 from text2x.metrics.companions import halves
 from text2x.metrics.copies import copies
-from text2x.metrics.distances import BLOCKS, kernel_distance
+from text2x.metrics.distances import kernel_difference, kernel_distance
 from text2x.metrics.diversity import diversity
 from text2x.metrics.features import pixels
-from text2x.metrics.intervals import blocks, jackknife, mean, paired_difference
-from text2x.metrics.metric import Metric, rows_of, to_json
+from text2x.metrics.intervals import mean
+from text2x.metrics.metric import Metric, rows_of
 from text2x.metrics.pictures import Pictures
 
 MOST = 150  # real pictures of a part in the reference
 SIDE = 32  # pixels at which likeness is measured
-HIGHER_IS_BETTER = {"agreement": True, "likeness": False, "fidelity": False}
-
-
-@dataclass(frozen=True)
-class Values:
-    """Figures by name, and by measure one value a prompt, in the order of the prompts."""
-
-    figures: Mapping[str, Metric]
-    prompts: Mapping[str, Sequence[float]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"figures": to_json(self.figures), "prompts": {name: list(each) for name, each in self.prompts.items()}}
-
-
-def values_from_dict(values: Mapping[str, Any]) -> Values:
-    """Values as they were kept."""
-    return Values({name: Metric(**each) for name, each in values["figures"].items()}, values["prompts"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,64 +184,11 @@ def _likeness(yard: Yardstick, made: Pictures, own: bool) -> NDArray[np.float64]
     return found
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What a claim came to: the difference first minus second, and which is better, or that it cannot be told."""
-
-    claim: Claim
-    measure: str  # by which it was decided
-    difference: Metric | None
-    better: str | None  # the name of a method
-    answer: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-
-def verdict(claim: Claim, first: Values, second: Values, fidelity: Callable[[], Metric]) -> Verdict:
-    """Decide a claim: one is better where the 95 % interval of the difference leaves out 0."""
-    measure: str = claim.measure
-    if measure == "agreement" and "agreement" not in {*first.prompts} & {*second.prompts}:
-        measure = "likeness"
-    try:
-        if measure == "fidelity":
-            difference = fidelity()
-        else:
-            difference = paired_difference(
-                first.prompts[measure], second.prompts[measure], first.figures[measure].space
-            )
-    except InputError as reason:
-        return Verdict(claim, measure, None, None, f"cannot tell: {reason}")
-    gain = difference if HIGHER_IS_BETTER[measure] else _turned(difference)
-    better = claim.first if gain.low > 0 else claim.second if gain.high < 0 else None
-    answer = "cannot tell" if better is None else f"{better} is better"
-    if better is not None:
-        answer += ": confirmed" if better == claim.first else ": refuted"
-    return Verdict(claim, measure, difference, better, answer)
-
-
-def _turned(metric: Metric) -> Metric:
-    return Metric(-metric.value, -metric.high, -metric.low, metric.n, metric.space, metric.note)
-
-
 def paired_kernel_difference(yard: Yardstick, first: torch.Tensor, second: torch.Tensor) -> Metric:
     """Kernel distance of the first pictures minus that of the second, to one reference.
 
     The interval is a jackknife over blocks of prompts, left out of both, and of the reference.
     """
     space = yard.instruments.spaces[0]
-    x, y, reference = (rows_of(space(each), space.name) for each in (first, second, yard.reference.images))
-    prompts = len(yard.asked)
-    units = np.arange(len(x)) // yard.seeds
-
-    def over(left: Sequence[int], left_reference: Sequence[int]) -> float:
-        kept = ~np.isin(units, left)
-        known = ~np.isin(np.arange(len(reference)), left_reference)
-        both = (kernel_distance(rows[kept], reference[known], space.name).value for rows in (x, y))
-        return next(both) - next(both)
-
-    whole = over([], [])
-    parts = zip(blocks(prompts, BLOCKS, 0), blocks(len(reference), BLOCKS, 0), strict=True)
-    low, high = jackknife(whole, [over(list(left), list(other)) for left, other in parts])
-    return Metric(whole, low, high, prompts, space.name, "first minus second")
+    units = np.arange(len(first)) // yard.seeds
+    return kernel_difference(space(first), space(second), space(yard.reference.images), units, space.name)

@@ -7,30 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from text2x.comparing.measuring import Verdict, paired_kernel_difference, verdict
-from text2x.comparing.running import Comparison, Drawing, pictures_of, trainings_of
+from text2x.comparing.claims import Claim
+from text2x.comparing.running import Comparison, Drawing, levels_of, trainings_of
+from text2x.comparing.verdicts import Verdict, verdict
 from text2x.evaluating.report import cell
 from text2x.files import write_bytes, write_json, write_text, written_aside
-from text2x.media import Image, contact_sheet
-from text2x.metrics.metric import to_json
+from text2x.media import Image
+from text2x.metrics.metric import Metric, to_json
 
 REPORT, VALUES, SHEET, TRAINING, SAMPLING = "report.md", "report.json", "sheet.png", "training.png", "sampling.png"
-SHEET_PROMPTS = 12
-FIGURES = {
-    "agreement": "agreement: R-precision at 1 of 100 (more is better)",
-    "fidelity": "fidelity: kernel distance (less is better)",
-    "likeness": "likeness: distance to a real picture (less is better)",
-    "diversity": "diversity: distance between seeds",
-    "copies": "copies",
-}
-INTRODUCTION = """\
-Each training had the same data and the same budget; methods with one training differ in how they sample. A guide is
-trained with a budget of its own, which its method's training time includes. Agreement: the judge, a network that guided
-nothing, finds the own prompt among 100. Fidelity: kernel distance to real pictures in the space named. Likeness:
-distance to the nearest real picture of the same concept and style. Brackets hold 95 % intervals over prompts; verdicts
-are on differences prompt by prompt, and no correction is made for there being several. Rows in italics are not methods:
-other real pictures, the training picture of the nearest caption, the mean picture and noise.
-"""
 SYSTEMS = """\
 A system's networks share its budget: its training time is the sum over them. A codec, or a CLIP that others learn from,
 is trained to its end first, and counts in full from the first point on the way; two systems with the same one share its
@@ -56,23 +41,18 @@ def verdicts_of(comparison: Comparison) -> list[Verdict]:
     for claim in comparison.chosen.claims:
         first, second = (comparison.final(name) for name in (claim.first, claim.second))
 
-        def fidelity(names: tuple[str, str] = (claim.first, claim.second)) -> Any:
-            return paired_kernel_difference(comparison.yard, *(pictures_of(comparison, name) for name in names))
+        def of_sets(claim: Claim = claim) -> Metric:
+            both = (levels_of(comparison, name) for name in (claim.first, claim.second))
+            return comparison.medium.difference(comparison.yard, claim.measure, *both)
 
-        found.append(verdict(claim, first.values, second.values, fidelity))
+        found.append(verdict(claim, first.values, second.values, of_sets))
     return found
 
 
 def sheet_of(comparison: Comparison) -> Image:
-    """A row a prompt, a column a method, the first seed of each; prompts of every part in turn."""
+    """The same prompts and seeds of every method beside each other."""
     methods = [method.name for method in comparison.chosen.methods]
-    pictures = {name: pictures_of(comparison, name) for name in methods}
-    asked = comparison.yard.asked
-    by_part = [[row for row, each in enumerate(asked.parts) if each == part] for part in dict.fromkeys(asked.parts)]
-    rows = [part[place] for place in range(SHEET_PROMPTS) for part in by_part if place < len(part)][:SHEET_PROMPTS]
-    tiles = [Image(pictures[name][row * comparison.yard.seeds].numpy()) for row in rows for name in methods]
-    labels = [f"{name}: {asked.prompts[row]}" for row in rows for name in methods]
-    return contact_sheet(tiles, columns=len(methods), labels=labels, scale=max(1, 96 // tiles[0].width))
+    return comparison.medium.sheet(comparison.yard, {name: levels_of(comparison, name) for name in methods})
 
 
 def lines_of(comparison: Comparison, verdicts: list[Verdict], command: str, notes: list[str]) -> Iterator[str]:
@@ -83,13 +63,13 @@ def lines_of(comparison: Comparison, verdicts: list[Verdict], command: str, note
     yield f"```console\n$ {command}\n```\n"
     drawn = "; drawn in bfloat16" if chosen.fast else ""
     yield f"Prompts: {counts}; {chosen.seeds} seeds each, the same for every method{drawn}.\n"
-    yield INTRODUCTION
+    yield comparison.medium.introduction
     yield "## Verdicts\n"
     yield "| claim | decided by | difference | verdict | confirmed if |\n|---|---|---|---|---|"
     for each in verdicts:
         space = "" if each.difference is None else f"{cell(each.difference)}, N {each.difference.n}"
         yield f"| {each.claim.name} | {each.measure} | {space} | {each.answer} | {each.claim.confirmed_if} |"
-    yield "\nDifferences are first minus second; of fidelity and likeness less is better.\n"
+    yield "\nDifferences are first minus second; of fidelity, likeness and motion less is better.\n"
     yield from _trainings(comparison)
     yield "## At the end of training\n"
     yield from _table(comparison)
@@ -104,7 +84,7 @@ def lines_of(comparison: Comparison, verdicts: list[Verdict], command: str, note
         yield "## Left out\n"
         yield from (f"- {each}" for each in left_out)
         yield ""
-    yield f"The same prompts and seeds in columns: [{SHEET}]({SHEET}). Every figure and value: [{VALUES}]({VALUES})."
+    yield f"The same prompts and seeds beside each other: [{SHEET}]({SHEET}). Every value: [{VALUES}]({VALUES})."
 
 
 def _trainings(comparison: Comparison) -> Iterator[str]:
@@ -140,7 +120,7 @@ def _table(comparison: Comparison) -> Iterator[str]:
     """Methods and companions, by figure."""
     rows = [(each.name, comparison.final(each.name)) for each in comparison.chosen.methods]
     names = list(dict.fromkeys(name for _, each in rows for name in each.values.figures))
-    yield f"| method | sampled by | s a picture | {' | '.join(names)} |"
+    yield f"| method | sampled by | s a {comparison.medium.noun} | {' | '.join(names)} |"
     yield f"|---|---|--:|{'---|' * len(names)}"
     for name, each in rows:
         cells = [cell(each.values.figures.get(figure)) for figure in names]
@@ -148,8 +128,7 @@ def _table(comparison: Comparison) -> Iterator[str]:
     for name, values in comparison.companions.items():
         yield f"| *{name}* | | | {' | '.join(cell(values.figures.get(figure)) for figure in names)} |"
     yield ""
-    space = comparison.yard.instruments.spaces[0].name
-    yield f"N is {len(comparison.yard.asked)} prompts; fidelity, diversity and copies in {space}.\n"
+    yield f"N is {len(comparison.yard.asked)} prompts; {comparison.medium.columns(comparison.yard)}.\n"
 
 
 def _settings(drawing: Drawing) -> str:
@@ -159,8 +138,10 @@ def _settings(drawing: Drawing) -> str:
 
 def _way(comparison: Comparison) -> Iterator[str]:
     """Each method at each fraction of the budget, and at each number of sampling steps."""
-    names = [name for name in FIGURES if any(name in each.values.figures for each in comparison.drawings)]
-    yield f"| method | budget | training s | sampling steps | s a picture | {' | '.join(names)} |"
+    names = [
+        name for name in comparison.medium.figures if any(name in each.values.figures for each in comparison.drawings)
+    ]
+    yield f"| method | budget | training s | sampling steps | s a {comparison.medium.noun} | {' | '.join(names)} |"
     yield f"|---|--:|--:|--:|--:|{'---|' * len(names)}"
     for each in comparison.drawings:
         cells = " | ".join(cell(each.values.figures.get(name)) for name in names)
@@ -201,12 +182,13 @@ def _draw(comparison: Comparison, folder: Path) -> list[str]:
     except ImportError:
         return ["the curves: matplotlib is missing; pip install 'text2x[eval]' brings it"]
     for file, across in ((TRAINING, "training"), (SAMPLING, "sampling")):
-        shown = [name for name in ("agreement", "likeness", "fidelity") if name in _figures(comparison)][-2:]
+        shown = [name for name in comparison.medium.curves if name in _figures(comparison)][-2:]
         figure = Figure(figsize=(6 * len(shown), 4.5), layout="constrained")
         FigureCanvasAgg(figure)
         for place, name in enumerate(shown):
-            unit = "seconds of training" if across == "training" else "seconds a picture"
-            axes = figure.add_subplot(1, len(shown), place + 1, xlabel=unit, ylabel=FIGURES[name])
+            unit = "seconds of training" if across == "training" else f"seconds a {comparison.medium.noun}"
+            label = comparison.medium.figures[name]
+            axes = figure.add_subplot(1, len(shown), place + 1, xlabel=unit, ylabel=label)
             for method in comparison.chosen.methods:
                 points = sorted(_points(comparison, method.name, name, across))
                 if points:

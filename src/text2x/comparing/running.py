@@ -1,7 +1,7 @@
 """The comparison itself: train what the methods need, keep weights on the way, draw, measure; every part is resumed.
 
 In the folder: runs/TRAINING/{plan.json, points/0.25/{recipe.json, averages/, point.json}, ...} and
-drawings/METHOD-0.25/{pictures.safetensors, values.json}. What is there already is not made again.
+drawings/METHOD-0.25/{pictures.safetensors or clips.safetensors, values.json}. What is there already is not made again.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from text2x.adversarial import GANRecipe
 from text2x.comparing.budgets import (
     AnyRecipe,
     Budget,
@@ -28,25 +27,22 @@ from text2x.comparing.budgets import (
     recipe_of,
     steps_for,
 )
-from text2x.comparing.claims import ComparisonSet, Method
-from text2x.comparing.measuring import Values, Yardstick, measured, values_from_dict
-from text2x.comparing.systems import assembled, comes_first, reads_embeddings, told_of
+from text2x.comparing.claims import ComparisonSet, Makes, Method
+from text2x.comparing.clips import CLIPS
+from text2x.comparing.medium import Medium, Yard
+from text2x.comparing.pictures import PICTURES
+from text2x.comparing.sounds import SOUNDS
+from text2x.comparing.systems import comes_first, reads_embeddings, told_of
+from text2x.comparing.verdicts import Values, values_from_dict
 from text2x.config import to_dict
-from text2x.data.imageset import ImageSet
 from text2x.errors import InputError
-from text2x.evaluating import Asked, Subject, asked_of, data_set, drawn, instruments_of, real_parts, subject_of
 from text2x.evaluating.asking import Tell
 from text2x.files import load_tensors, read_json, save_tensors, write_json
-from text2x.gan_generator import build_gan_generator, is_gan
 from text2x.latents import CODEC_FILE
-from text2x.metrics.companions import mean_picture, noise, retrieved
-from text2x.metrics.pictures import Pictures
-from text2x.recipe import GuideRecipe, Recipe
-from text2x.requests import Generator
 
 FRACTIONS = (0.25, 0.5, 1.0)  # of the budget, at which weights are kept
 FORMAT = 1
-PICTURES = "pictures.safetensors"
+MEDIA: Mapping[Makes, Medium] = {"pictures": PICTURES, "clips": CLIPS, "sounds": SOUNDS}
 
 
 @dataclass(frozen=True)
@@ -79,13 +75,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A method's pictures at one point of its training, with `steps` of its sampler (None: its own), measured."""
+    """What a method drew at one point of its training, with `steps` of its sampler (None: its own), measured."""
 
     method: str
     fraction: float
     steps: int | None
     training_seconds: float  # of the method with its guide and its parts together
-    sampling_seconds: float  # a picture
+    sampling_seconds: float  # an item
     settings: Mapping[str, Any]
     values: Values
 
@@ -99,8 +95,13 @@ class Comparison:
     trainings: Mapping[str, Mapping[str, Any]]  # by name: steps, seconds, operations, parameters
     drawings: tuple[Drawing, ...]
     companions: Mapping[str, Values]
-    yard: Yardstick
+    yard: Yard
     folder: Path
+
+    @property
+    def medium(self) -> Medium:
+        """What the methods make."""
+        return MEDIA[self.chosen.makes]
 
     def final(self, method: str) -> Drawing:
         """A method at the end of its training, as it samples."""
@@ -141,17 +142,18 @@ def compare(
     tell: Tell | None = None,
 ) -> Comparison:
     """Train, draw and measure whatever the folder lacks; the same call goes on after an interruption."""
-    images = data_set(chosen.data, data_root)
+    medium = MEDIA[chosen.makes]
+    data = medium.data_set(chosen.data, data_root)
     _same_question(chosen, budget, folder)
     trainings = in_order(chosen.methods)
-    recipes = {each: recipe_of(each.recipe, each.settings, chosen.data) for each in trainings}
+    recipes = {each: recipe_of(each.recipe, each.settings, chosen.data, chosen.makes) for each in trainings}
     for method in chosen.methods:
-        _check(method, recipes)
+        medium.check(method, [recipes[each] for each in trainings_of(method)])
     for number, each in enumerate(trainings):
         if tell is not None:
             tell(f"trainings ({each.name})", number, len(trainings))
         _train(each, recipes[each], budget.part(each.share), folder, device, data_root)
-    return _drawn(chosen, budget, images, folder, judge, device, tell, make=True)
+    return _drawn(chosen, budget, data, folder, judge, device, tell, make=True)
 
 
 def rendered(
@@ -160,7 +162,8 @@ def rendered(
     """What the folder holds, without training or drawing; raises InputError if a part of it is not there yet."""
     kept = read_json(folder / "comparison.json")
     budget = Budget(**kept["budget"])
-    return _drawn(chosen, budget, data_set(chosen.data, data_root), folder, judge, device, None, make=False)
+    data = MEDIA[chosen.makes].data_set(chosen.data, data_root)
+    return _drawn(chosen, budget, data, folder, judge, device, None, make=False)
 
 
 def _same_question(chosen: ComparisonSet, budget: Budget, folder: Path) -> None:
@@ -175,17 +178,6 @@ def _same_question(chosen: ComparisonSet, budget: Budget, folder: Path) -> None:
             f"{folder} holds a comparison on {kept['data']} with {was}, not on {chosen.data} with {budget}; give "
             "another --runs, or the same data and budget to go on with it"
         )
-
-
-def _check(method: Method, recipes: Mapping[Training, AnyRecipe]) -> None:
-    own, *others = (recipes[each] for each in trainings_of(method))
-    if not isinstance(own, (Recipe, GANRecipe)):
-        raise InputError(f"the recipe {method.recipe!r} makes no pictures, so it cannot be compared; name another")
-    if not isinstance(own, GANRecipe) and own.low_resolution is not None:
-        raise InputError(f"the recipe {method.recipe!r} reads no prompt, so it cannot be compared; name another")
-    for guide in others[:1] if method.guide is not None else ():
-        if not isinstance(guide, GuideRecipe) or guide.kind == "judge":
-            raise InputError(f"the recipe {method.guide!r} guides nothing; the method {method.name!r} needs a guide")
 
 
 # Training
@@ -238,17 +230,16 @@ def _keep(run: Path, target: Path, point: Point, recipe: AnyRecipe) -> None:
 # Drawing and measuring
 
 
-def generator_at(folder: Path, method: Method, fraction: float, device: str) -> Generator:
+def generator_at(folder: Path, method: Method, fraction: float, device: str, makes: Makes = "pictures") -> Any:
     """The method's generator with the weights at a fraction of the budget, its guide and parts at the same."""
     own, *others = points_of(folder, method, fraction)
-    values = read_json(own / "recipe.json")
-    return build_gan_generator(values, own, device) if is_gan(values) else assembled(own, others, device)
+    return MEDIA[makes].generator(own, others, device)
 
 
 def _drawn(
     chosen: ComparisonSet,
     budget: Budget,
-    images: ImageSet,
+    data: Any,
     folder: Path,
     judge: Path | None,
     device: str,
@@ -256,21 +247,20 @@ def _drawn(
     make: bool,
 ) -> Comparison:
     """Draw and measure what is missing, or (make: no) say that it is."""
-    jobs = [(method, fraction, None) for method in chosen.methods for fraction in FRACTIONS]
+    medium = MEDIA[chosen.makes]
+    jobs: list[_Job] = [_Job(method, fraction) for method in chosen.methods for fraction in FRACTIONS]
     for method in chosen.methods:
         plain = read_json(_there(point_folder(folder, trainings_of(method)[0], 1.0) / "recipe.json", make))
-        jobs += [] if is_gan(plain) else [(method, 1.0, steps) for steps in chosen.steps]
-    subjects = [subject_of(method.name, generator_at(folder, method, 1.0, device), images) for method in chosen.methods]
-    subject = _common(subjects)
-    asked = asked_of(images, subject, chosen.prompts)
-    yard = replace(_yardstick(images, subject, asked, chosen.seeds, judge, device), fast=chosen.fast)
+        jobs += [] if medium.one_step(plain) else [_Job(method, 1.0, steps) for steps in chosen.steps]
+    generators = {each.name: generator_at(folder, each, 1.0, device, chosen.makes) for each in chosen.methods}
+    yard = medium.yardstick(chosen, data, generators, judge, device)
     curves = yard.of_few(chosen.curve_prompts)
     drawings = []
-    for number, (method, fraction, steps) in enumerate(jobs):
+    for number, job in enumerate(jobs):
         if tell is not None:
-            tell(f"drawings ({method.name})", number, len(jobs))
-        own = yard if (fraction, steps) == (FRACTIONS[-1], None) else curves
-        drawings.append(_drawing(folder, method, fraction, steps, own, device, make))
+            tell(f"drawings ({job.method.name})", number, len(jobs))
+        own = yard if (job.fraction, job.steps) == (FRACTIONS[-1], None) else curves
+        drawings.append(_drawing(chosen.makes, folder, job, own, device, make))
     plans = {}
     for each in in_order(chosen.methods):
         point = read_json(point_folder(folder, each, 1.0) / "point.json")
@@ -281,7 +271,7 @@ def _drawn(
             "multiply_adds_a_step": plan["operations"], "steps_planned": plan["steps"], "steps": point["step"],
             "seconds": point["seconds"],
         }  # fmt: skip
-    return Comparison(chosen, budget, plans, tuple(drawings), _companions(yard), yard, folder)
+    return Comparison(chosen, budget, plans, tuple(drawings), medium.companions(yard), yard, folder)
 
 
 def _there(path: Path, make: bool) -> Path:
@@ -290,68 +280,47 @@ def _there(path: Path, make: bool) -> Path:
     return path
 
 
-def _common(subjects: list[Subject]) -> Subject:
-    """What all methods were trained on, at the smallest of their sizes."""
-    styles = tuple(each for each in subjects[0].styles if all(each in other.styles for other in subjects))
-    groups = tuple(dict.fromkeys(group for each in subjects for group in each.groups))
-    return replace(subjects[0], styles=styles, groups=groups, size=min(each.size for each in subjects))
+@dataclass(frozen=True)
+class _Job:
+    """What is drawn: a method at a fraction of its budget, with so many sampling steps (None: its own)."""
+
+    method: Method
+    fraction: float
+    steps: int | None = None
+
+    def place(self, folder: Path) -> Path:
+        """The folder of the drawing."""
+        return drawing_folder(folder, self.method.name, self.fraction, self.steps)
 
 
-def _yardstick(
-    images: ImageSet, subject: Subject, asked: Asked, seeds: int, judge: Path | None, device: str
-) -> Yardstick:
-    instruments = instruments_of(images, judge, device)
-    real = real_parts(images, subject, subject.size)
-    accuracy = "accuracy of a classifier"  # is not asked here
-    left_out = (*(each for each in instruments.left_out if not each.startswith(accuracy)), *asked.missing)
-    return Yardstick(asked, seeds, subject, real, instruments, left_out)
-
-
-def _drawing(
-    folder: Path, method: Method, fraction: float, steps: int | None, yard: Yardstick, device: str, make: bool
-) -> Drawing:
+def _drawing(makes: Makes, folder: Path, job: _Job, yard: Yard, device: str, make: bool) -> Drawing:
     """One drawing, from the folder where it is there for the same question."""
-    options = dict(method.options) if steps is None else {**method.options, "steps": steps}
-    plain = "".join(sign if sign.isalnum() else "-" for sign in method.name)
-    place = folder / "drawings" / f"{plain}-{fraction:g}{'' if steps is None else f'-{steps}-steps'}"
-    points = [read_json(point / "point.json") for point in points_of(folder, method, fraction)]
+    medium, method, place = MEDIA[makes], job.method, job.place(folder)
+    options = dict(method.options) if job.steps is None else {**method.options, "steps": job.steps}
+    points = [read_json(point / "point.json") for point in points_of(folder, method, job.fraction)]
     question = yard.question({"options": options, "points": points})
     about = read_json(place / "values.json") if (place / "values.json").is_file() else {}
     if about.get("question") != question:
         if not make:
             raise InputError(f"{place} was drawn for another question, or is missing; run it without --render first")
-        subject = replace(yard.subject, name=method.name, generator=generator_at(folder, method, fraction, device))
-        made = drawn(subject, yard.asked, yard.seeds, subject.size, yard.fast, options)
-        levels = ((made.pictures.images + 1) * 127.5).round().to(torch.uint8)
-        save_tensors(place / PICTURES, {"images": levels})
+        made = medium.draw(yard, method.name, generator_at(folder, method, job.fraction, device, makes), options)
+        save_tensors(place / medium.file, {"images": made.levels})
         about = {"question": question, "seconds": made.seconds, "settings": dict(made.settings)}
     if about.get("measures") != yard.measures():
-        pictures = yard.empty().show(read_pictures(place))
-        about |= {"measures": yard.measures(), "values": measured(yard, pictures).to_json()}
+        values = medium.measure(yard, load_tensors(place / medium.file)["images"])
+        about |= {"measures": yard.measures(), "values": values.to_json()}
         write_json(place / "values.json", about)
     taken = sum(each["seconds"] for each in points)
     values = values_from_dict(about["values"])
-    return Drawing(method.name, fraction, steps, taken, about["seconds"], about["settings"], values)
+    return Drawing(method.name, job.fraction, job.steps, taken, about["seconds"], about["settings"], values)
 
 
-def pictures_of(comparison: Comparison, method: str, fraction: float = 1.0) -> torch.Tensor:
-    """The pictures [N, 4, S, S] of a drawing, as they were kept."""
+def drawing_folder(folder: Path, method: str, fraction: float, steps: int | None = None) -> Path:
+    """Where what a method drew lies."""
     plain = "".join(sign if sign.isalnum() else "-" for sign in method)
-    place = comparison.folder / "drawings" / f"{plain}-{fraction:g}"
-    return read_pictures(place)
+    return folder / "drawings" / f"{plain}-{fraction:g}{'' if steps is None else f'-{steps}-steps'}"
 
 
-def read_pictures(place: Path) -> torch.Tensor:
-    """[N, 4, S, S] in [-1, 1] of the folder of a drawing."""
-    return load_tensors(place / PICTURES)["images"].float() / 127.5 - 1
-
-
-def _companions(yard: Yardstick) -> dict[str, Values]:
-    """Real pictures, the retrieval, the mean picture and noise, measured as the methods are."""
-    train = yard.real["train"]
-    empty = yard.empty()
-    sources: dict[str, Pictures] = {"real": yard.others()}
-    if yard.instruments.sentences is not None:
-        sources["retrieval"] = retrieved(empty, train, yard.instruments.sentences)
-    sources |= {"mean picture": mean_picture(empty, train), "noise": noise(empty, 0)}
-    return {name: measured(yard, pictures) for name, pictures in sources.items()}
+def levels_of(comparison: Comparison, method: str) -> torch.Tensor:
+    """What a method drew at the end of its training, uint8 [N, ...], as it was kept."""
+    return load_tensors(drawing_folder(comparison.folder, method, 1.0) / comparison.medium.file)["images"]

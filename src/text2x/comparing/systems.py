@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 from text2x.autoencoding import AutoencoderRecipe
 from text2x.building import build_generator, build_upsamplers, load_prior
+from text2x.coding import CodecRecipe
 from text2x.comparing.budgets import AnyRecipe
 from text2x.errors import InputError
 from text2x.files import read_json
@@ -21,13 +23,19 @@ from text2x.guiding import Leaders
 from text2x.priors import PriorRecipe
 from text2x.recipe import GuideRecipe, Recipe, trained_from_dict
 from text2x.recipes import RECIPES
+from text2x.sound_adversarial import SoundGANRecipe
+from text2x.sound_diffusion import SoundDiffusionRecipe
+from text2x.token_models import TokenRecipe
 from text2x.unclip import UnCLIP, load_embedder
+from text2x.video_recipe import VideoRecipe
 
 
 def comes_first(recipe: str) -> bool:
-    """Whether others learn from what this recipe trains: an autoencoder, or the CLIP of DALL-E 2."""
+    """Whether others learn from what this recipe trains: an autoencoder, a codec of sound, or the CLIP of DALL-E 2."""
     made = RECIPES[recipe]()
-    return isinstance(made, AutoencoderRecipe) or (isinstance(made, GuideRecipe) and made.kind == "encoder")
+    return isinstance(made, (AutoencoderRecipe, CodecRecipe)) or (
+        isinstance(made, GuideRecipe) and made.kind == "encoder"
+    )
 
 
 def reads_embeddings(recipe: str) -> bool:
@@ -39,8 +47,10 @@ def told_of(recipe: AnyRecipe, needs: Sequence[Path]) -> AnyRecipe:
     """The recipe with the folders of what it learns from in the place of its own; InputError where it takes none."""
     for place in needs:
         first = read_json(place / "recipe.json")["type"]
-        if first == AutoencoderRecipe.__name__ and isinstance(recipe, Recipe) and recipe.codec is not None:
-            recipe = replace(recipe, codec=str(place))
+        latent = isinstance(recipe, (Recipe, VideoRecipe)) and recipe.codec is not None
+        heard = isinstance(recipe, (TokenRecipe, SoundDiffusionRecipe, SoundGANRecipe))
+        if (first == AutoencoderRecipe.__name__ and latent) or (first == CodecRecipe.__name__ and heard):
+            recipe = cast(AnyRecipe, replace(cast(Any, recipe), codec=str(place)))
         elif first == GuideRecipe.__name__ and isinstance(recipe, PriorRecipe):
             recipe = replace(recipe, clip=str(place))
         elif first == GuideRecipe.__name__ and isinstance(recipe, Recipe) and recipe.image_embedding is not None:

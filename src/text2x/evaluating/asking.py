@@ -59,6 +59,8 @@ class Asked:
 
 def data_set(name: str, root: Path | None = None) -> ImageSet:
     """A prepared data set by its name or folder, or the drawn `shapes`; an unknown one raises InputError."""
+    if name == "moving-shapes":
+        raise InputError(f"the data set {name!r} holds clips and no pictures; give one that does, as --data shapes")
     return shapes() if name == "shapes" else load_data(name, root)
 
 
@@ -129,7 +131,7 @@ def drawn(
     generator = _together(subject.generator, seeds)
     images, warnings, settings = [], {}, {}
     begin = time.perf_counter()
-    with _precision(generator, fast):
+    with precision(generator, fast):
         for place, (prompt, style) in enumerate(zip(asked.prompts, asked.styles, strict=True)):
             seed = SEEDS_APART * place
             request = ImageRequest(prompt, count=seeds, seed=seed, size=size, style=style, **(options or {}))
@@ -164,7 +166,8 @@ def _together(generator: Generator, seeds: int) -> Generator:
     return DiffusionGenerator(generator.model, generator.stages, "cpu", generator.leaders, count, generator.unclip)
 
 
-def _precision(generator: Generator, fast: bool) -> AbstractContextManager[Any]:
+def precision(generator: Any, fast: bool) -> AbstractContextManager[Any]:
+    """Computing in bfloat16 where that is asked for and the device can, otherwise as it is."""
     kind = getattr(getattr(generator, "device", None), "type", "cpu")
     return torch.autocast(kind, torch.bfloat16) if fast and kind in ("cpu", "cuda") else nullcontext()
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from text2x.data.batches import select
+from text2x.data.clipset import ClipSet
 from text2x.data.imageset import SPLITS, ImageSet, Split
 from text2x.errors import InputError
 from text2x.evaluating.asking import Subject
@@ -29,6 +30,7 @@ from text2x.recipes.guide_running import StoredText
 from text2x.text_conditioner import FrozenText, MiniLMConfig, MiniLMText
 
 JUDGE, GUIDES = "emoji-judge", "emoji-guides"  # shipped
+STILLS = {"animated-emoji": "emoji"}  # sets of clips, and of pictures of the same concepts that are parted alike
 PIXELS = 32  # side at which pixels themselves are compared
 
 
@@ -76,7 +78,7 @@ def instruments_of(images: ImageSet, judge: Path | None = None, device: str = "c
         spaces.append(efficientnet_lite0(device=device))
     except InputError as reason:
         left_out.append(f"figures in EfficientNet-Lite0's space: {reason}")
-    texts = _texts(images, left_out)
+    texts = _texts(images, left_out, benched=True)
     found_judge = _judge(images, judge, texts, device, left_out)
     if found_judge is not None:
         spaces.append(FeatureSpace(found_judge.space, found_judge.image_embeddings))
@@ -84,6 +86,22 @@ def instruments_of(images: ImageSet, judge: Path | None = None, device: str = "c
     classifier = _classifier(images, texts, device, left_out)
     remembered = tuple(_remembering(space) for space in spaces)
     return Instruments(remembered, found_judge, classifier, texts, tuple(left_out))
+
+
+def clip_instruments(clips: ClipSet, judge: Path | None = None, device: str = "cpu") -> Instruments:
+    """Whatever there is to measure frames of clips by, as `instruments_of`; nothing is asked of a classifier.
+
+    The shipped judge of emoji judges animated ones too: what is held out of the one set is held out of the other.
+    """
+    left_out: list[str] = []
+    try:
+        space = efficientnet_lite0(device=device)
+    except InputError as reason:
+        left_out.append(f"pictures in EfficientNet-Lite0's space: {reason}")
+        space = pixels(PIXELS)
+    texts = _texts(clips, left_out)
+    found_judge = _judge(clips, judge, texts, device, left_out)
+    return Instruments((_remembering(space),), found_judge, None, texts, tuple(left_out))
 
 
 def real_parts(images: ImageSet, subject: Subject, size: int) -> dict[Split, Pictures]:
@@ -99,20 +117,21 @@ def real_parts(images: ImageSet, subject: Subject, size: int) -> dict[Split, Pic
     return parts
 
 
-def _texts(images: ImageSet, left_out: list[str]) -> _Texts | None:
-    """Sentence vectors of the plain names and of the bench."""
+def _texts(images: ImageSet | ClipSet, left_out: list[str], benched: bool = False) -> _Texts | None:
+    """Sentence vectors of the plain names, and of the bench."""
     try:
         texts = _Texts(MiniLMText(MiniLMConfig(context=False)))
     except InputError as reason:
         left_out.append(f"retrieval, the judge and the classifier: {reason}")
         return None
     texts.learn([item.captions[0] for item in images.items])
-    texts.learn([text for each in bench() for text in (each.prompt, each.means, each.absent) if text])
+    if benched:
+        texts.learn([text for each in bench() for text in (each.prompt, each.means, each.absent) if text])
     return texts
 
 
 def _judge(
-    images: ImageSet, folder: Path | None, texts: _Texts | None, device: str, left_out: list[str]
+    images: ImageSet | ClipSet, folder: Path | None, texts: _Texts | None, device: str, left_out: list[str]
 ) -> Judge | None:
     if folder is not None:
         return load_judge(folder, device, texts.reader() if texts else None)
@@ -138,9 +157,9 @@ def _classifier(images: ImageSet, texts: _Texts | None, device: str, left_out: l
     return classifier if _of(classifier.recipe, images, "accuracy of a classifier", "", left_out) else None
 
 
-def _of(recipe: GuideRecipe, images: ImageSet, figure: str, option: str, left_out: list[str]) -> bool:
-    """Whether a network was trained on this data set; if not, that is said."""
-    if recipe.data_set == images.name:
+def _of(recipe: GuideRecipe, images: ImageSet | ClipSet, figure: str, option: str, left_out: list[str]) -> bool:
+    """Whether a network was trained on this data set, or its pictures; if not, that is said."""
+    if recipe.data_set in (images.name, STILLS.get(images.name)):
         return True
     way_out = f"; give one that was with {option}" if option else ""
     left_out.append(f"{figure}: {recipe.name} was trained on {recipe.data_set}, not on {images.name}{way_out}")

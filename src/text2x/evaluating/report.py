@@ -99,9 +99,9 @@ def _by_source(figures: Mapping[str, Mapping[str, Metric]]) -> dict[str, dict[st
     return {source: {name: found[source] for name, found in figures.items() if source in found} for source in sources}
 
 
-def table(figures: Mapping[str, Mapping[str, Metric]]) -> Iterator[str]:
-    """Rows of names, columns of sources, from source -> name -> figure."""
-    sources = sorted(figures, key=lambda each: SOURCES.index(each) if each in SOURCES else -1)
+def table(figures: Mapping[str, Mapping[str, Metric]], order: Sequence[str] = SOURCES) -> Iterator[str]:
+    """Rows of names, columns of sources in the order, from source -> name -> figure."""
+    sources = sorted(figures, key=lambda each: order.index(each) if each in order else -1)
     sources = [source for source in sources if figures[source]]
     names = list(dict.fromkeys(name for source in sources for name in figures[source]))
     yield f"| figure | N | {' | '.join(sources)} |"

@@ -51,6 +51,14 @@ def r_precision(
     themselves) by the seed and the picture's own concept, so that every model is asked the same. A tie counts in part.
     Wilson's interval, over distinct concepts where a concept has several pictures.
     """
+    hits = found_prompts(pictures, prompts, concepts, space, others, seed)
+    return rate(hits, f"{space}, 1 of {DISTRACTORS + 1}", concepts)
+
+
+def found_prompts(
+    pictures: Rows, prompts: Rows, concepts: Sequence[str], space: str, others: Distractors | None = None, seed: int = 0
+) -> NDArray[np.float64]:
+    """Of each picture [N] whether its prompt is found, as `r_precision` says: 1, 0, or the share of a tie."""
     same_length({"pictures": pictures, "prompts": prompts, "concepts": concepts})
     images, own = (_unit(rows_of(each, f"R-precision in {space}", 1)) for each in (pictures, prompts))
     texts, about = (prompts, concepts) if others is None else (others.embeddings, others.concepts)
@@ -67,7 +75,7 @@ def r_precision(
         wrong = pool[rows[concept]] @ images[i]
         rounding = 1e-9  # of unit vectors in float64
         hits[i] = 0.0 if (wrong > right + rounding).any() else 1 / (1 + (wrong >= right - rounding).sum())
-    return rate(hits, f"{space}, 1 of {DISTRACTORS + 1}", concepts)
+    return hits
 
 
 def _drawn(concept: str, names: Sequence[str], seed: int) -> list[str]:

@@ -25,32 +25,46 @@ def halves(n: int, seed: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def retrieved(asked: Pictures, train: Pictures, sentences: Sentences) -> Pictures:
-    """For each prompt the training picture whose caption is nearest by the cosine of the sentences' embeddings.
+    """For each prompt the training picture whose caption is nearest; a style that was asked for is kept to."""
+    found = nearest_captions(asked.prompts, train.prompts, sentences, asked.styles, train.styles)
+    return asked.show(train.images[found])
 
-    A style that was asked for is kept to. The j-th time that a prompt (with its style) comes, the j-th nearest is
-    returned, so that seeds differ as far as the data allow; of equally near ones the earlier comes first.
+
+def nearest_captions(
+    prompts: Sequence[str],
+    captions: Sequence[str],
+    sentences: Sentences,
+    styles: Sequence[str | None] | None = None,  # that are asked for; None: any
+    own_styles: Sequence[str | None] | None = None,  # of what the captions are of
+) -> list[int]:
+    """Of each prompt the row of the caption that is nearest by the cosine of the sentences' embeddings.
+
+    The j-th time that a prompt (with its style) comes, the j-th nearest is given, so that seeds differ as far as the
+    data allow; of equally near ones the earlier comes first.
     """
-    prompts, captions = tuple(dict.fromkeys(asked.prompts)), tuple(dict.fromkeys(train.prompts))
-    wanted, known = (rows_of(sentences(texts), "embeddings of sentences") for texts in (prompts, captions))
+    asked_styles = tuple(styles or (None,) * len(prompts))
+    known_styles = tuple(own_styles or (None,) * len(captions))
+    distinct, texts = tuple(dict.fromkeys(prompts)), tuple(dict.fromkeys(captions))
+    wanted, known = (rows_of(sentences(each), "embeddings of sentences") for each in (distinct, texts))
     same_width(wanted, known, "embeddings of sentences")
     wanted, known = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (wanted, known))
     likeness = wanted @ known.T  # [prompts, captions]
-    place = {prompt: row for row, prompt in enumerate(prompts)}
-    column = {caption: i for i, caption in enumerate(captions)}
-    caption_of = np.array([column[caption] for caption in train.prompts])
+    place = {prompt: row for row, prompt in enumerate(distinct)}
+    column = {caption: i for i, caption in enumerate(texts)}
+    caption_of = np.array([column[caption] for caption in captions])
     seen: Counter[tuple[str, str | None]] = Counter()
     orders: dict[tuple[str, str | None], NDArray[np.int64]] = {}
     chosen = []
-    for key in zip(asked.prompts, asked.styles, strict=True):
+    for key in zip(prompts, asked_styles, strict=True):
         if key not in orders:
             prompt, style = key
-            rows = np.array([r for r, own in enumerate(train.styles) if style in (None, own)], dtype=np.int64)
+            rows = np.array([r for r, own in enumerate(known_styles) if style in (None, own)], dtype=np.int64)
             if len(rows) == 0:
                 raise InputError(f"no training picture has the style {style!r}; ask for a style of the training set")
             orders[key] = rows[np.argsort(-likeness[place[prompt]][caption_of[rows]], kind="stable")]
-        chosen.append(orders[key][seen[key] % len(orders[key])])
+        chosen.append(int(orders[key][seen[key] % len(orders[key])]))
         seen[key] += 1
-    return asked.show(train.images[chosen])
+    return chosen
 
 
 def mean_picture(asked: Pictures, train: Pictures) -> Pictures:

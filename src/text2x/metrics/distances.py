@@ -6,7 +6,7 @@ one space and one N only, and always beside that of real pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,28 @@ def kernel_distance(pictures: Rows, reference: Rows, space: str, seed: int = 0) 
         return float(own / (n * (n - 1)) + others / (m * (m - 1)) - 2 * both / (n * m))
 
     return _over_blocks(over, min(len(x), len(y)), space)
+
+
+def kernel_difference(
+    first: Rows, second: Rows, reference: Rows, units: Sequence[int] | NDArray[np.int64], space: str
+) -> Metric:
+    """Kernel distance of the first items [N, D] minus that of the second [N, D], to one reference.
+
+    Items of one unit [N] (a prompt, numbered from 0) belong together. The interval is a jackknife over blocks of units,
+    left out of both, and of the reference.
+    """
+    x, y, known = (rows_of(each, f"kernel distance in {space}", LEAST_KERNEL) for each in (first, second, reference))
+    own = np.asarray(units)
+
+    def over(left: Sequence[int], left_reference: Sequence[int]) -> float:
+        kept, beside = ~np.isin(own, left), ~np.isin(np.arange(len(known)), left_reference)
+        one, other = (kernel_distance(rows[kept], known[beside], space).value for rows in (x, y))
+        return one - other
+
+    whole, count = over([], []), int(own.max()) + 1
+    parts = zip(blocks(count, BLOCKS, 0), blocks(len(known), BLOCKS, 0), strict=True)
+    low, high = jackknife(whole, [over(list(left), list(other)) for left, other in parts])
+    return Metric(whole, low, high, count, space, "first minus second")
 
 
 def _kernel(products: NDArray[np.float64]) -> NDArray[np.float64]:

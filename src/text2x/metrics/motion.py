@@ -237,12 +237,19 @@ def motion_distance(motions: Sequence[ClipMotion], reference: Sequence[ClipMotio
     takes 50 clips on each side, and is 0 in the mean for clips that move alike. Frozen and shuffled copies are far off;
     reversed ones only where things fall, grow or gather speed, which clips that swing to and fro do not.
     """
+    given, known = motion_rows(motions, reference)
+    return kernel_distance(given, known, f"motion of followed points, {known.shape[1]} features", seed)
+
+
+def motion_rows(
+    motions: Sequence[ClipMotion], reference: Sequence[ClipMotion]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Features [N, D] and [M, D] that `motion_distance` compares: in standard deviations of the reference's."""
     rows, real = (np.stack([each.features for each in some]) for some in (motions, reference))
-    spread = real.std(0)
+    spread, centre = real.std(0), real.mean(0)
     scale = np.where(spread > 1e-9, spread, 1.0)
-    centre = real.mean(0)
     given, known = (np.clip((each - centre) / scale, -OUTLYING, OUTLYING) for each in (rows, real))
-    return kernel_distance(given, known, f"motion of followed points, {len(centre)} features", seed)
+    return given, known
 
 
 OUTLYING = 5.0  # standard deviations beyond which a feature counts no more
