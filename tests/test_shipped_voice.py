@@ -39,3 +39,15 @@ def test_a_stream_is_the_whole_and_the_same_again(voice: SpeechGenerator) -> Non
     parts = [piece.audio.samples for piece in voice.generate_stream(request)]
     assert len(parts) > 1 and np.array_equal(np.concatenate(parts, axis=1), whole)
     assert np.array_equal(voice.generate(request)[0].media.samples, whole)
+
+
+def test_three_languages_of_india_are_spoken_by_another_voice() -> None:
+    assert voice_for("नमस्ते") == "voice-indic"
+    both = info("voice-en").num_bytes + info("voice-indic").num_bytes
+    assert both <= 12 * 2**20
+    made = load_voice("voice-indic", "cpu")
+    assert isinstance(made, SpeechGenerator)
+    texts = {"hi": "आपका स्वागत है।", "te": "మీకు స్వాగతం.", "mr": "तुमचे स्वागत आहे."}
+    for language, text in texts.items():
+        sound = made.generate(SpeechRequest(text, language=language, seed=0))[0].media
+        assert 0.7 < sound.seconds < 4 and 0.05 < np.abs(sound.samples).max() <= 1

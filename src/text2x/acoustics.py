@@ -80,6 +80,7 @@ class SpeechSampling:
     temperature: float = 0.667  # of the noise that a flow begins from (Mehta et al. 2024, Sec. 3)
     voice: str | None = None  # None: the first
     language: str | None = None
+    contrast: float = 0.0  # how much a mel made in one pass is sharpened; see `voices.sharpened`
 
 
 @dataclass(frozen=True)

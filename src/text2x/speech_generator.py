@@ -140,6 +140,7 @@ class SpeechGenerator:
             settings.steps or defaults.steps,
             defaults.temperature if settings.temperature is None else settings.temperature,
             defaults.sampler,
+            defaults.contrast,
         )
         return Plan(request, settings, manner, request.seed, list(ignored))
 

@@ -25,6 +25,7 @@ from text2x.spoken.phone_set import MARKS
 from text2x.spoken.script import Sounds, Utterance, graphemes, sounds
 
 ROWS = 4  # phones and frames are filled up to a multiple: the bits of other matrix products depend on threads
+CONTRAST_BANDS = 9  # that a band is compared with, itself in the middle
 SEMITONE = math.log(2) / 12  # in the natural logarithm of a frequency
 # Mean F0 over its deviation: published FastPitch models keep neither; about 200 Hz and 50 Hz of a reading voice
 MEAN_OVER_DEVIATION = 4.0
@@ -40,6 +41,7 @@ class Manner:
     steps: int = 8
     temperature: float = 0.667
     sampler: str = "euler"
+    contrast: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,27 @@ class AcousticVoice:
             noise = noise_like(x.new_empty(1, decoder.noise_width, x.shape[2]))
             return decoder(x, noise * manner.temperature, mask)
         if isinstance(decoder, ParallelDecoder):
-            return acoustic.log_mel(decoder(x, mask))
+            return sharpened(acoustic.log_mel(decoder(x, mask)), manner.contrast)
         condition = decoder.condition(x, mask)
         denoise = flow_denoiser(decoder).denoise(condition)
         start = noise_like(condition.mean) * manner.temperature
         ts = time_grid(manner.steps)
         made = SAMPLERS[manner.sampler](denoise, start, ts, SCHEDULE, noise_like=noise_like)
         return acoustic.log_mel(made)
+
+
+def sharpened(mel: Tensor, contrast: float) -> Tensor:
+    """Log-mels [B, M, T] with what stands out of its neighbouring bands made to stand out more, by a share of it.
+
+    A mel that is the mean of all ways to say something has flatter peaks than any of them; this is the old remedy, a
+    postfilter of formants (as in Yoshimura et al. 2001), frame by frame.
+    """
+    if contrast == 0:
+        return mel
+    reach = CONTRAST_BANDS // 2
+    rows = mel.transpose(1, 2).flatten(0, 1)[:, None]  # [B T, 1, M]
+    smooth = F.avg_pool1d(F.pad(rows, (reach, reach), mode="replicate"), CONTRAST_BANDS, 1)
+    return mel + contrast * (mel - smooth[:, 0].unflatten(0, (len(mel), -1)).transpose(1, 2))
 
 
 class FastPitchVoice:

@@ -39,6 +39,7 @@ def voice() -> AcousticRecipe:
             evaluate_every=250,
             sample_every=1000,
         ),
+        sampling=SpeechSampling(contrast=0.1),
     )
 
 
@@ -86,6 +87,7 @@ def voice_indic() -> AcousticRecipe:
         voice(),
         name="voice-indic",
         summary="Hindi, Telugu and Marathi: all frames in one pass, learned from a synthesiser.",
+        sampling=SpeechSampling(),
         data_set="indic",
     )
 
