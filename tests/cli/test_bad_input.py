@@ -47,7 +47,7 @@ BAD = [
     (["image", "--prompts", "/dev/zero"], "/dev/zero"),
     (["image", "a", "--threads", "0"], "threads is 0"),
     (["imag", "a"], "Did you mean 'image'"),
-    (["models", "show", "emoj"], "did you mean emoji?"),
+    (["models", "show", "emoj"], "did you mean emoji or emoji-gan?"),
     (["models", "show", "taken"], "recipe.json is missing"),
     (["data", "prepare", "emojis"], "did you mean emoji?"),
     (["data", "prepare", "folder"], "where the pictures are"),

@@ -24,7 +24,7 @@ SHORT = ("training.steps=2", "training.batch_size=4", "training.evaluate_every=0
 UPSAMPLERS = [
     name
     for name in RECIPES
-    if name.startswith("debug") and getattr(RECIPES[name](), "low_resolution", None) is not None
+    if name.startswith("debug") and isinstance(made := RECIPES[name](), Recipe) and made.low_resolution is not None
 ]
 
 
