@@ -6,7 +6,7 @@ generator that is given, so that a step depends on its batch and seed alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -168,23 +168,36 @@ class VideoDenoising:
     @torch.no_grad()
     def held_out(self, batches: Iterable[ClipBatch], seed: int) -> dict[str, float]:
         """The unweighted error in x_0 at each evaluation time, and their mean as "held_out"; nothing known."""
-        times = self.config.evaluation_times
-        sums, count = torch.zeros(len(times), dtype=torch.float64), 0
-        for index, batch in enumerate(batches):
-            rng = torch.Generator().manual_seed(seed + index)
-            x_0 = self.encoded(batch.videos)
-            conditioning = self.condition(batch, x_0, None, None).to(self.device)
-            noise = clip_noise(x_0, [rng] * len(x_0), self.config.shared_noise).to(self.device)
-            x_0 = x_0.to(self.device)
-            for place, time in enumerate(times):
-                t = torch.full((len(x_0),), time, device=self.device)
-                alpha, sigma = (expand(value, x_0) for value in self.denoiser.schedule(t))
-                estimate, _ = self.denoiser.estimate(alpha * x_0 + sigma * noise, t, conditioning)
-                sums[place] += (estimate - x_0).square().flatten(1).mean(1).double().sum().cpu()
-            count += len(x_0)
-        means = (sums / max(count, 1)).tolist()
-        named = {f"held_out/t={time:g}": mean for time, mean in zip(times, means, strict=True)}
-        return {"held_out": sum(means) / len(means), **named}
+
+        def rows() -> Iterator[tuple[Tensor, Tensor, Conditioning]]:
+            for index, batch in enumerate(batches):
+                rng = torch.Generator().manual_seed(seed + index)
+                x_0 = self.encoded(batch.videos)
+                conditioning = self.condition(batch, x_0, None, None).to(self.device)
+                noise = clip_noise(x_0, [rng] * len(x_0), self.config.shared_noise)
+                yield x_0.to(self.device), noise.to(self.device), conditioning
+
+        return errors_by_time(self.denoiser, self.config.evaluation_times, rows())
+
+
+def errors_by_time(
+    denoiser: Denoiser, times: Sequence[float], rows: Iterable[tuple[Tensor, Tensor, Conditioning]]
+) -> dict[str, float]:
+    """The mean squared error in x_0 at each time, as "held_out/t=...", and their mean as "held_out".
+
+    Rows are batches: x_0 [B, C, T, H, W], noise of that shape, and what the network is told.
+    """
+    sums, count = torch.zeros(len(times), dtype=torch.float64), 0
+    for x_0, noise, conditioning in rows:
+        for place, time in enumerate(times):
+            t = torch.full((len(x_0),), time, device=x_0.device)
+            alpha, sigma = (expand(value, x_0) for value in denoiser.schedule(t))
+            estimate, _ = denoiser.estimate(alpha * x_0 + sigma * noise, t, conditioning)
+            sums[place] += (estimate - x_0).square().flatten(1).mean(1).double().sum().cpu()
+        count += len(x_0)
+    means = (sums / max(count, 1)).tolist()
+    named = {f"held_out/t={time:g}": mean for time, mean in zip(times, means, strict=True)}
+    return {"held_out": sum(means) / len(means), **named}
 
 
 def encoded_frames(codec: Codec, videos: Tensor, together: int = DECODED_TOGETHER) -> Tensor:

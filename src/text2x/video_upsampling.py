@@ -7,7 +7,7 @@ MultiDiffusion). All frames have the same noise (Singer et al. 2022, Sec. 3.2). 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -19,11 +19,10 @@ from text2x.data.clip_batches import ClipBatch
 from text2x.diffusion.denoiser import WEIGHTINGS, Denoise, Denoiser, draw_times
 from text2x.diffusion.guidance import clamped
 from text2x.diffusion.samplers import SAMPLERS, time_grid
-from text2x.diffusion.schedules import expand
 from text2x.masks import unknown_channels
 from text2x.objectives import shrink, upsampling_condition
 from text2x.sampling import stage_seed
-from text2x.video_objectives import clip_noise
+from text2x.video_objectives import clip_noise, errors_by_time
 from text2x.video_recipe import VideoUpsamplerRecipe
 from text2x.video_sampling import circular_windows, merged, told_rate, windows
 
@@ -72,23 +71,17 @@ class VideoUpsampling:
     @torch.no_grad()
     def held_out(self, batches: Iterable[ClipBatch], seed: int) -> dict[str, float]:
         """The unweighted error in x_0 at each evaluation time, and their mean as "held_out"."""
-        times = self.recipe.objective.evaluation_times
-        sums, count = torch.zeros(len(times), dtype=torch.float64), 0
-        for index, batch in enumerate(batches):
-            rng = torch.Generator().manual_seed(seed + index)
-            level = torch.full((len(batch.videos),), self.recipe.low_resolution.sampling_noise)
-            conditioning = self._condition(batch, level, rng).to(self.device)
-            noise = clip_noise(batch.videos, [rng] * len(batch.videos), self.recipe.objective.shared_noise)
-            x_0, noise = batch.videos.to(self.device), noise.to(self.device)
-            for place, time in enumerate(times):
-                t = torch.full((len(x_0),), time, device=self.device)
-                alpha, sigma = (expand(value, x_0) for value in self.denoiser.schedule(t))
-                estimate, _ = self.denoiser.estimate(alpha * x_0 + sigma * noise, t, conditioning)
-                sums[place] += (estimate - x_0).square().flatten(1).mean(1).double().sum().cpu()
-            count += len(x_0)
-        means = (sums / max(count, 1)).tolist()
-        named = {f"held_out/t={time:g}": mean for time, mean in zip(times, means, strict=True)}
-        return {"held_out": sum(means) / len(means), **named}
+        recipe = self.recipe
+
+        def rows() -> Iterator[tuple[Tensor, Tensor, Conditioning]]:
+            for index, batch in enumerate(batches):
+                rng = torch.Generator().manual_seed(seed + index)
+                level = torch.full((len(batch.videos),), recipe.low_resolution.sampling_noise)
+                conditioning = self._condition(batch, level, rng).to(self.device)
+                noise = clip_noise(batch.videos, [rng] * len(batch.videos), recipe.objective.shared_noise)
+                yield batch.videos.to(self.device), noise.to(self.device), conditioning
+
+        return errors_by_time(self.denoiser, recipe.objective.evaluation_times, rows())
 
 
 def small_clips(videos: Tensor, factor: int) -> Tensor:
