@@ -37,8 +37,8 @@ HOUSE = (
     "speech_generator speech_models sound_requests token_objectives token_generator token_models "
     "sound_diffusion sound_objectives sound_sampling sound_diffusion_generator sound_adversarial sound_gan_generator "
     "sound_models",  # use of networks
-    "training training_environment training_log checkpoints shipping library sound_library video_library adapters "
-    "published",  # machinery
+    "training training_environment training_log checkpoints packaging shipping library sound_library video_library "
+    "adapters published",  # machinery
     "recipes evaluating comparing",  # composed work
     "cli server __init__ __main__",  # roof
 )

@@ -12,6 +12,7 @@ from text2x.config import from_dict, to_dict
 from text2x.data.audioset import AudioBatch
 from text2x.data.tones import tones
 from text2x.errors import InputError
+from text2x.packaging import Labels
 from text2x.recipes import RECIPES
 from text2x.recipes.codec import codec_kl, debug_codec, prepare_codec_run, ship_codec
 from text2x.recipes.running import recipe_for, train
@@ -86,7 +87,7 @@ def test_a_run_is_packed_loaded_and_heard(tmp_path: Path) -> None:
     sound = torch.from_numpy(tones(1, 8000).samples(0))[None, None]
     codes = of_run.encode(sound)
     for packing, error in (("float32", 0.0), ("float16", 0.02), ("int8", 0.2)):
-        model = ship_codec(tmp_path / "run", tmp_path / packing, "tone-codec", "CC0-1.0", packing=packing)  # type: ignore[arg-type]
+        model = ship_codec(tmp_path / "run", tmp_path / packing, Labels("tone-codec", "CC0-1.0", packing=packing))  # type: ignore[arg-type]
         packed = load_audio_codec(tmp_path / packing)
         assert isinstance(packed, NeuralTokenCodec) and packed.rate == 8000
         made, wanted = packed.decode(codes), of_run.decode(codes)
@@ -101,7 +102,7 @@ def test_a_run_is_packed_loaded_and_heard(tmp_path: Path) -> None:
 @pytest.mark.medium
 def test_packed_latents_have_mean_0_and_variance_1(tmp_path: Path) -> None:
     train("debug-codec", settings=[*TINY, *KL], folder=tmp_path / "run")
-    ship_codec(tmp_path / "run", tmp_path / "packed", "tone-latents", "CC0-1.0")
+    ship_codec(tmp_path / "run", tmp_path / "packed", Labels("tone-latents", "CC0-1.0"))
     codec = load_audio_codec(tmp_path / "packed")
     assert isinstance(codec, AudioLatentCodec) and codec.latent_channels == 4
     clips = tones(24, 8000)
@@ -126,7 +127,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no codec of sound"):
         load_audio_codec(library.info("emoji").folder)
     with pytest.raises(InputError, match="is not the folder of a training run"):
-        ship_codec(tmp_path, tmp_path / "x", "x", "CC0-1.0")
+        ship_codec(tmp_path, tmp_path / "x", Labels("x", "CC0-1.0"))
     with pytest.raises(InputError, match="16001 must be a multiple of the network's hop 320"):
         recipe_for("codec", ["data.frames=16001"])
     with pytest.raises(InputError, match="objective.kl is -1"):

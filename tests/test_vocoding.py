@@ -12,6 +12,7 @@ from text2x.config import from_dict, to_dict
 from text2x.data.audioset import AudioBatch
 from text2x.data.tones import tones
 from text2x.errors import InputError
+from text2x.packaging import Labels
 from text2x.recipes import RECIPES
 from text2x.recipes.running import recipe_for, train
 from text2x.recipes.vocoder import debug_vocoder, prepare_vocoder_run, ship_vocoder
@@ -120,7 +121,9 @@ def test_a_run_that_is_stopped_goes_on_bit_for_bit_across_the_joining(tmp_path: 
 @pytest.mark.medium
 def test_a_run_is_packed_loaded_and_heard(tmp_path: Path) -> None:
     train("debug-vocoder", settings=TINY, folder=tmp_path / "run")
-    model = ship_vocoder(tmp_path / "run", tmp_path / "tone-vocoder", "tone-vocoder", "CC0-1.0", packing="float32")
+    model = ship_vocoder(
+        tmp_path / "run", tmp_path / "tone-vocoder", Labels("tone-vocoder", "CC0-1.0", packing="float32")
+    )
     of_run, packed = load_vocoder(tmp_path / "run"), load_vocoder(tmp_path / "tone-vocoder")
     mel = mel_spectrogram(torch.from_numpy(tones(1, 8000).samples(0))[None], packed.mel)
     made = packed(mel)
@@ -138,7 +141,7 @@ def test_folders_that_hold_no_vocoder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no vocoder"):
         load_vocoder(library.info("emoji").folder)
     with pytest.raises(InputError, match="is not the folder of a training run"):
-        ship_vocoder(tmp_path, tmp_path / "x", "x", "CC0-1.0")
+        ship_vocoder(tmp_path, tmp_path / "x", Labels("x", "CC0-1.0"))
 
 
 def test_data_of_another_rate_or_unknown_data_is_refused(tmp_path: Path) -> None:

@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
-
-from torch import Tensor
 
 from text2x.checkpoints import export
 from text2x.codecs import LatentCodecConfig
@@ -18,7 +15,6 @@ from text2x.files import file_hash, load_tensors, read_json, save_tensors, write
 from text2x.latents import CODEC_FILE
 from text2x.priors import PriorRecipe
 from text2x.recipe import Guide, GuideRecipe, Guides, Model, PriorPart, Recipe, Stage, WeightFile, trained_from_dict
-from text2x.training_config import TrainingConfig
 from text2x.weights import SCALE, Packing, pack
 
 
@@ -218,29 +214,6 @@ def _packed(part: Part, recipe: Recipe | GuideRecipe | PriorRecipe, path: Path, 
     tensors = load_tensors(path)
     count = sum(value.numel() for name, value in tensors.items() if not name.endswith(SCALE))
     return WeightFile(sha256, packing, count)
-
-
-def averaged(folder: Path, training: TrainingConfig, average: str | None) -> Path:
-    """The file of a run's averaged weights, as "0.999" or "best-0.999"; None: the first of its recipe."""
-    name = average or str(training.averages[0])
-    return (folder if name.startswith("best-") else folder / "averages") / f"{name}.safetensors"
-
-
-def write_parts(target: Path, parts: Mapping[str, tuple[Mapping[str, Tensor], Packing]]) -> dict[str, WeightFile]:
-    """Write tensors packed into files by their names, and say what recipe.json tells of each."""
-    told = {}
-    for file, (tensors, packing) in parts.items():
-        save_tensors(target / file, pack(tensors, packing))
-        told[file] = WeightFile(file_hash(target / file), packing, sum(each.numel() for each in tensors.values()))
-    return told
-
-
-def packed_as(name: str) -> Packing:
-    """A packing by its name; another one raises InputError."""
-    for known in get_args(Packing):
-        if name == known:
-            return known
-    raise InputError(f"unknown packing {name!r}; weights are kept as {', '.join(get_args(Packing))}")
 
 
 def _recipe_of(folder: Path) -> Recipe | GuideRecipe | PriorRecipe:

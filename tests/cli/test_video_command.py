@@ -12,6 +12,7 @@ from painter import Run, files_in
 
 import text2x
 import text2x.cli.video
+from text2x.library import shipped_folder
 from text2x.media import Image
 from text2x.moving import Video, read_metadata
 from text2x.requests import OnStep, Progress, Result
@@ -24,8 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def film(run: Run, tmp_path: Path) -> Run:
-    """The command with a model called noise, which is the only one there is."""
+def film(run: Run, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command with a model called noise, the only one of clips: with the package has come emoji alone."""
+    shipped = tmp_path_factory.mktemp("shipped")
+    (shipped / "emoji").symlink_to(shipped_folder() / "emoji")
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: shipped)
     write_videos(tmp_path / ".models" / "noise")
     return run
 
@@ -228,7 +232,8 @@ def test_a_model_is_described(film: Run) -> None:
     assert code == 0 and "unet: VideoUNetConfig at 8 pixels" in printed and "frames 6" in printed
 
 
-def test_without_a_model_the_way_to_one_is_named(run: Run) -> None:
+def test_without_a_model_the_way_to_one_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / "nothing")
     code, _, errors = run("video", "ball")
     assert code == 2
     assert "there is no model of moving pictures yet: `text2x train make-a-video` makes one" in errors

@@ -14,6 +14,7 @@ from text2x.errors import InputError
 from text2x.files import load_tensors, read_json
 from text2x.gan_generator import GANGenerator, build_gan_generator
 from text2x.networks.gan import GAN
+from text2x.packaging import Labels
 from text2x.recipes.gan import GANRun, debug_gan, emoji_gan, fitted, gan, prepare_gan_run, ship_gan
 from text2x.requests import ImageRequest
 from text2x.training import Trainer
@@ -87,7 +88,7 @@ def test_a_short_run_is_packed_and_draws_from_both_folders(tmp_path: Path) -> No
     assert len(list((tmp_path / "run" / "samples").glob("*.png"))) == 1
     scores = [line for line in read_log(tmp_path / "run" / "log.jsonl") if "held_out" in line]
     assert scores and scores[0]["held_out"] > 0
-    model = ship_gan(tmp_path / "run", tmp_path / "tiny", "tiny", "CC0-1.0", packing="float32")
+    model = ship_gan(tmp_path / "run", tmp_path / "tiny", Labels("tiny", "CC0-1.0", packing="float32"))
     names = load_tensors(tmp_path / "tiny" / "generator.safetensors").keys()
     assert names and all(name.startswith("generator.") for name in names)
     assert model.weights["generator.safetensors"].parameters == sum(
@@ -97,12 +98,12 @@ def test_a_short_run_is_packed_and_draws_from_both_folders(tmp_path: Path) -> No
     of_run, of_model = (generator_of(tmp_path / name).generate(request) for name in ("run", "tiny"))
     for one, other in zip(of_run, of_model, strict=True):
         assert np.array_equal(one.media.pixels, other.media.pixels)
-    best = ship_gan(tmp_path / "run", tmp_path / "best", "best", "CC0-1.0", average="best-0.98", packing="int8")
+    best = ship_gan(tmp_path / "run", tmp_path / "best", Labels("best", "CC0-1.0", average="best-0.98", packing="int8"))
     assert best.weights["generator.safetensors"].dtype == "int8"
     close = generator_of(tmp_path / "best").generate(request)[0].media.pixels
     assert abs(close - of_run[0].media.pixels).mean() < 0.05
     with pytest.raises(InputError, match="recipe.json is missing"):
-        ship_gan(tmp_path, tmp_path / "none", "none", "none")
+        ship_gan(tmp_path, tmp_path / "none", Labels("none", "none"))
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from text2x.data.latent_batches import LatentBatch
 from text2x.errors import InputError
 from text2x.files import load_tensors, read_json
 from text2x.library import info, load
+from text2x.packaging import Labels
 from text2x.recipes import RECIPES
 from text2x.recipes.running import train
 from text2x.recipes.sound_flow_running import ship_sound_flow
@@ -78,7 +79,7 @@ def test_a_model_learns_is_packed_and_makes_sound(codec: Path, tmp_path: Path) -
         train("debug-codec-kl", settings=["training.steps=1", *FEW], folder=tmp_path / "other")
         train("debug-sound-flow", settings=[f"codec={tmp_path}/other", *settings[1:]], folder=tmp_path / "run")
     with pytest.raises(InputError, match=r"recipe\.json is missing"):
-        ship_sound_flow(tmp_path, tmp_path / "x", "x", "CC0-1.0")
+        ship_sound_flow(tmp_path, tmp_path / "x", Labels("x", "CC0-1.0"))
     made = CliRunner().invoke(
         app, ["sound", "a", "--model", str(tmp_path / "run"), "--loop", "--seed", "1", "-o", str(tmp_path / "a.wav")]
     )

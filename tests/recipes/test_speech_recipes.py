@@ -13,6 +13,7 @@ from text2x.data.tone_speech import WORDS, tone_speech
 from text2x.errors import InputError
 from text2x.files import write_json
 from text2x.library import info, load_voice, voice_for
+from text2x.packaging import Labels
 from text2x.recipes import RECIPES
 from text2x.recipes.running import train
 from text2x.recipes.speech import debug_voice, voice
@@ -103,7 +104,7 @@ def test_a_voice_learns_is_packed_and_speaks(name: str, steps: int, better: floa
     after = speaking(run.recipe, acoustic, "cpu").held_out(run.held_out)["held_out/mel"]
     assert after < before * better
     assert Audio.read(next((tmp_path / "run" / "samples").glob("*.wav"))).seconds > 1
-    model = ship_voice(tmp_path / "run", tmp_path / "voice", "voice", "CC0-1.0", packing="float32")
+    model = ship_voice(tmp_path / "run", tmp_path / "voice", Labels("voice", "CC0-1.0", packing="float32"))
     assert info(tmp_path / "voice").kind == "speech" and model.vocoder is None
     said = SpeechRequest("Go left, then stop.", seed=1, voice="high")
     whole, packed = (load_voice(tmp_path / each).generate(said)[0].media for each in ("run", "voice"))

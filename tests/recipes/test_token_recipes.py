@@ -9,6 +9,7 @@ from text2x.config import from_dict, to_dict
 from text2x.errors import InputError
 from text2x.files import load_tensors, read_json
 from text2x.library import info, load
+from text2x.packaging import Labels
 from text2x.recipes import RECIPES
 from text2x.recipes.audiogen import debug_audiogen
 from text2x.recipes.running import train
@@ -53,7 +54,7 @@ def test_a_model_learns_is_resumed_packed_and_makes_sound(codec: Path, tmp_path:
     run.trainable.load_state_dict(load_tensors(tmp_path / "whole" / "averages" / "0.95.safetensors"))
     after = run.evaluate(run.trainable)
     assert after["held_out"] < 0.7 * before
-    model = ship_tokens(tmp_path / "whole", tmp_path / "models" / "sounds", "sounds", "CC0-1.0")
+    model = ship_tokens(tmp_path / "whole", tmp_path / "models" / "sounds", Labels("sounds", "CC0-1.0"))
     assert set(model.weights) == {"tokens.safetensors", "codec.safetensors"}
     found = info("sounds", tmp_path / "models")
     assert (found.kind, found.licence) == ("sound", "CC0-1.0")

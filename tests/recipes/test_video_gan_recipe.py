@@ -15,6 +15,7 @@ from text2x.errors import InputError
 from text2x.files import load_tensors
 from text2x.library import info
 from text2x.networks.video_gan import VideoGAN
+from text2x.packaging import Labels
 from text2x.recipes.running import train
 from text2x.recipes.video_gan import debug_video_gan, prepare_video_gan_run, video_gan
 from text2x.recipes.video_packing import ship_video_gan
@@ -53,16 +54,20 @@ def test_a_packed_run_makes_the_clips_of_the_run_and_holds_the_generator_alone(t
     settings = ["training.steps=1", "training.batch_size=2", "training.sample_every=0", "training.evaluate_every=0"]
     train("debug-video-gan", settings=settings, folder=tmp_path / "run")
     models = ["models", "pack", str(tmp_path / "run"), "-o", str(tmp_path / "flick"), "--packing", "float32"]
-    assert CliRunner().invoke(app, [*models, "--licence", "MIT"]).output.count("a GAN of moving pictures") == 1
+    labels = ["--licence", "MIT", "--summary", "Shapes that flicker.", "--attribution", "Drawn by us."]
+    assert CliRunner().invoke(app, [*models, *labels]).output.count("a GAN of moving pictures") == 1
     found = info("flick", tmp_path)
-    assert (found.kind, found.licence) == ("video", "MIT")
+    assert (found.kind, found.licence, found.summary) == ("video", "MIT", "Shapes that flicker.")
+    assert found.recipe["attribution"] == ["Drawn by us."]
+    guided = CliRunner().invoke(app, [*models, "--guide", "clip=emoji-guides"])
+    assert "--guide is clip=emoji-guides" in str(guided.exception)
     kept = load_tensors(tmp_path / "flick" / "video.safetensors")
     assert kept and all(name.startswith(PART) for name in kept)
     request = VideoRequest("a red circle", seed=1)
     packed, run = (load_video(folder, "cpu", tmp_path).generate(request)[0] for folder in ("flick", tmp_path / "run"))
     assert np.array_equal(packed.media.frames, run.media.frames) and packed.settings["model"] == "flick"
-    ship_video_gan(tmp_path / "run", tmp_path / "small", "small", "MIT")
+    ship_video_gan(tmp_path / "run", tmp_path / "small", Labels("small", "MIT"))
     size = [(tmp_path / name / "video.safetensors").stat().st_size for name in ("small", "flick")]
     assert size[0] < 0.5 * size[1] and load_video("small", "cpu", tmp_path).generate(request)[0].media.frames.any()
     with pytest.raises(InputError, match=r"is not the folder of a training run: recipe.json is missing"):
-        ship_video_gan(tmp_path, tmp_path / "none", "none", "MIT")
+        ship_video_gan(tmp_path, tmp_path / "none", Labels("none", "MIT"))

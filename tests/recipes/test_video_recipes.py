@@ -19,6 +19,7 @@ from text2x.library import info, load
 from text2x.networks.video_dit import VideoDiT
 from text2x.networks.video_unet import IMAGE, VideoUNet
 from text2x.nn.initialization import no_initialization
+from text2x.packaging import Labels
 from text2x.recipes import RECIPES
 from text2x.recipes.running import AnyRecipe, train
 from text2x.recipes.video_packing import ship_video
@@ -117,22 +118,22 @@ def test_before_training_a_run_has_the_weights_of_its_base_and_trains_the_rest(g
 def test_a_packed_model_holds_only_what_its_base_has_not_and_makes_the_clips_of_the_run(
     grown: Path, models: Path
 ) -> None:
-    model = ship_video(grown, models / "motion", "motion", "CC0-1.0", packing="float32")
-    kept = load_tensors(models / "motion" / "video.safetensors")
+    model = ship_video(grown, models / "moved", Labels("moved", "CC0-1.0", packing="float32"))
+    kept = load_tensors(models / "moved" / "video.safetensors")
     assert not any(name.startswith(IMAGE) for name in kept) and model.base_sha256 is not None and model.size == 32
-    assert video_model_for(models) == "motion" and info("motion", models).kind == "video"
+    assert info("moved", models).kind == "video"
     request = VideoRequest("a red circle", seed=1)
-    packed = load_video("motion", "cpu", models).generate(request)[0].media
+    packed = load_video("moved", "cpu", models).generate(request)[0].media
     assert packed.frames.shape == (8, 4, 32, 32)  # by the base's upsampler
-    small = [load_video(name, "cpu", models).generate(replace(request, size=16))[0].media for name in ("motion", grown)]
+    small = [load_video(name, "cpu", models).generate(replace(request, size=16))[0].media for name in ("moved", grown)]
     assert np.array_equal(small[0].frames, small[1].frames)
-    odd = load_video("motion", "cpu", models).generate(replace(request, size=25))[0]
+    odd = load_video("moved", "cpu", models).generate(replace(request, size=25))[0]
     assert odd.media.width == 25 and odd.warnings == ("the model makes no 25 pixels: they are 32 made smaller",)
     assert losses(odd.media, "mp4")[-1].startswith("MP4 needs even sizes: 25 x 25 became 26 x 26")
 
 
 def test_another_base_than_the_one_it_grew_out_of_is_refused(grown: Path, models: Path, tmp_path: Path) -> None:
-    ship_video(grown, tmp_path / "motion", "motion", "CC0-1.0")
+    ship_video(grown, tmp_path / "motion", Labels("motion", "CC0-1.0"))
     recipe: Any = read_json(tmp_path / "motion" / "recipe.json")
     (tmp_path / "motion" / "recipe.json").write_text(_json({**recipe, "base": "small"}))
     with pytest.raises(InputError, match="names 'small' as a part of it, which lies neither beside it"):
@@ -193,8 +194,11 @@ def test_what_does_not_fit_is_said(name: str, settings: Sequence[str], message: 
         trained(tmp_path / "run", name, 1, *settings)
 
 
-def test_where_there_is_no_model_the_way_to_one_is_named(tmp_path: Path) -> None:
+def test_where_there_is_no_model_the_way_to_one_is_named(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / "none")
     with pytest.raises(InputError, match="there is no model of moving pictures yet: `text2x train make-a-video`"):
         video_model_for(tmp_path)
-    with pytest.raises(InputError, match="emoji makes no moving pictures; train one: text2x train make-a-video"):
-        load_video("emoji", "cpu", tmp_path)
+    with pytest.raises(InputError, match="small makes no moving pictures; train one: text2x train make-a-video"):
+        load_video(models / "small", "cpu", tmp_path)

@@ -16,6 +16,7 @@ from text2x.errors import InputError
 from text2x.files import load_tensors
 from text2x.library import load
 from text2x.networks.video_unet import IMAGE
+from text2x.packaging import Labels
 from text2x.recipes.lumiere_upsampler import debug_lumiere_upsampler, lumiere_upsampler, prepare_video_upsampler_run
 from text2x.recipes.running import train
 from text2x.recipes.video_packing import ship_video
@@ -62,19 +63,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_packed_beside_a_model_of_clips_without_the_weights_of_the_base(models: Path) -> None:
-    command = ["models", "pack", str(models / "run"), str(models / "larger"), "-o", str(models / "motion")]
+    command = ["models", "pack", str(models / "run"), str(models / "larger"), "-o", str(models / "moved")]
     done = CliRunner().invoke(app, [*command, "--packing", "float32"])
     assert done.exit_code == 0 and "a model of moving pictures" in done.output, done.output
-    kept = load_tensors(models / "motion" / "upsampler.safetensors")
+    kept = load_tensors(models / "moved" / "upsampler.safetensors")
     assert kept and not any(name.startswith(IMAGE) for name in kept)
-    generator = load_video("motion", "cpu", models)
+    generator = load_video("moved", "cpu", models)
     assert generator.largest >= 32 and generator.upsampler is not None
     request = VideoRequest("a red circle", seed=1, frames=12, size=32)
     made = generator.generate(request)[0].media
     assert made.frames.shape == (12, 4, 32, 32)  # windows of 8 frames, merged
     assert np.array_equal(made.frames, generator.generate(request)[0].media.frames)
     assert generator.estimate(request).seconds > generator.estimate(replace(request, size=16)).seconds
-    ship_video(models / "run", models / "plain", "plain", "MIT", packing="float32")
+    ship_video(models / "run", models / "plain", Labels("plain", "MIT", packing="float32"))
     plain = load_video("plain", "cpu", models).generate(request)[0].media
     assert plain.frames.shape == made.frames.shape and not np.array_equal(plain.frames, made.frames)
 
@@ -83,7 +84,7 @@ def test_what_does_not_fit_is_said(models: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="larger makes clips larger; pack it: text2x models pack runs/lumiere"):
         load(models / "larger", "cpu")
     with pytest.raises(InputError, match="is no run of an upsampler of clips; train lumiere-upsampler"):
-        ship_video(models / "run", tmp_path / "x", "x", "MIT", upsampler=models / "run")
+        ship_video(models / "run", tmp_path / "x", Labels("x", "MIT"), upsampler=models / "run")
     train("debug-make-a-video", settings=QUIET, folder=tmp_path / "other")
     with pytest.raises(InputError, match="grew out of .*small, and debug-make-a-video out of None: take one base"):
-        ship_video(tmp_path / "other", tmp_path / "x", "x", "MIT", upsampler=models / "larger")
+        ship_video(tmp_path / "other", tmp_path / "x", Labels("x", "MIT"), upsampler=models / "larger")

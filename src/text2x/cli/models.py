@@ -16,7 +16,7 @@ from text2x.library import ModelInfo, info, read_recipe, user_folder, without_fr
 from text2x.library import models as all_models
 
 if TYPE_CHECKING:
-    from text2x.weights import Packing
+    from text2x.packaging import Labels
 
 GUIDES = ("classifier", "clip", "auto")
 PACKED_ALONE = (  # recipes whose runs are packed one by one
@@ -87,16 +87,16 @@ def pack(
     ] = None,
 ) -> None:
     """Make a small folder of training runs, to keep or to give away; runs of guides make a guides' folder."""
+    from text2x.packaging import Labels, packed_as
     from text2x.recipe import Model
-    from text2x.shipping import About, Part, packed_as, ship
+    from text2x.shipping import About, Part, ship
 
-    other = _pack_other(runs, output, licence, average, packed_as(packing), tuple(attribution or ()))
+    name, sources = output.resolve().name, tuple(attribution or ())
+    other = _pack_other(runs, output, Labels(name, licence, summary, sources, average, packed_as(packing)), guide or ())
     if other is not None:
         typer.echo(f"{output}  {other}, {megabytes(_weights_size(output))}; use it with {_use(output, other)}")
         return
-    about = About(
-        output.resolve().name, summary, licence, attribution=tuple(attribution or ()), guides=_guides(guide or ())
-    )
+    about = About(name, summary, licence, attribution=sources, guides=_guides(guide or ()))
     model = ship([Part(run, average) for run in runs], about, output, packed_as(packing))
     size = _weights_size(output)
     if isinstance(model, Model):
@@ -105,59 +105,62 @@ def pack(
         typer.echo(f"{output}  {', '.join(each.recipe.kind for each in model.guides)}, {megabytes(size)}")
 
 
-def _pack_other(
-    runs: Sequence[Path], output: Path, licence: str, average: str | None, packing: Packing, sources: tuple[str, ...]
-) -> str | None:
+def _pack_other(runs: Sequence[Path], output: Path, labels: Labels, guides: Sequence[str]) -> str | None:
     """Pack what is neither a model of diffusion nor guides, and say what it is; None where it is one of these."""
-    kind, name = read_recipe(runs[0]).get("type"), output.resolve().name
+    kind = read_recipe(runs[0]).get("type")
     if kind != "AcousticRecipe" and kind not in PACKED_ALONE:
         return None
     beside = {"AcousticRecipe": " and its vocoder's", "VideoRecipe": " and its upsampler's"}
     if len(runs) > (2 if kind in beside else 1):
         extra = beside.get(str(kind), "")
         raise InputError(f"{len(runs)} runs were given; {runs[0]} is packed alone{extra}")
+    if guides:
+        raise InputError(f"--guide is {guides[0]}, but only models of pictures by diffusion have guides; leave it out")
+    second = runs[1] if len(runs) > 1 else None
     if kind == "GANRecipe":
         from text2x.recipes.gan import ship_gan
 
-        ship_gan(runs[0], output, name, licence, average, packing, sources)
+        ship_gan(runs[0], output, labels)
         return "a GAN"
-    if kind == "VocoderRecipe":
-        from text2x.recipes.vocoder import ship_vocoder
-
-        ship_vocoder(runs[0], output, name, licence, average, packing)
-        return "a vocoder"
-    if kind == "CodecRecipe":
-        from text2x.recipes.codec import ship_codec
-
-        ship_codec(runs[0], output, name, licence, average, packing, sources)
-        return "an audio codec"
-    if kind == "TokenRecipe":
-        from text2x.recipes.token_running import ship_tokens
-
-        made = ship_tokens(runs[0], output, name, licence, average, packing, sources)
-        return f"a model of {made.recipe.kind}"
-    if kind == "SoundDiffusionRecipe":
-        from text2x.recipes.sound_flow_running import ship_sound_flow
-
-        shipped = ship_sound_flow(runs[0], output, name, licence, average, packing, sources)
-        return f"a model of {shipped.recipe.kind}"
-    if kind == "SoundGANRecipe":
-        from text2x.recipes.sound_gan import ship_sound_gan
-
-        ship_sound_gan(runs[0], output, name, licence, average, packing, sources)
-        return "a GAN of sound"
     if kind in ("VideoRecipe", "VideoGANRecipe"):
         from text2x.recipes import video_packing
 
         if kind == "VideoGANRecipe":
-            video_packing.ship_video_gan(runs[0], output, name, licence, average, packing, sources)
+            video_packing.ship_video_gan(runs[0], output, labels)
             return "a GAN of moving pictures"
-        larger = runs[1] if len(runs) > 1 else None
-        video_packing.ship_video(runs[0], output, name, licence, average, packing, sources, larger)
+        video_packing.ship_video(runs[0], output, labels, second)
         return "a model of moving pictures"
+    return _pack_sound(str(kind), runs[0], output, labels, second)
+
+
+def _pack_sound(kind: str, run: Path, output: Path, labels: Labels, vocoder: Path | None) -> str:
+    """Pack a run of what makes sound, or a part of it, and say what it is."""
+    if kind == "VocoderRecipe":
+        from text2x.recipes.vocoder import ship_vocoder
+
+        ship_vocoder(run, output, labels)
+        return "a vocoder"
+    if kind == "CodecRecipe":
+        from text2x.recipes.codec import ship_codec
+
+        ship_codec(run, output, labels)
+        return "an audio codec"
+    if kind == "TokenRecipe":
+        from text2x.recipes.token_running import ship_tokens
+
+        return f"a model of {ship_tokens(run, output, labels).recipe.kind}"
+    if kind == "SoundDiffusionRecipe":
+        from text2x.recipes.sound_flow_running import ship_sound_flow
+
+        return f"a model of {ship_sound_flow(run, output, labels).recipe.kind}"
+    if kind == "SoundGANRecipe":
+        from text2x.recipes.sound_gan import ship_sound_gan
+
+        ship_sound_gan(run, output, labels)
+        return "a GAN of sound"
     from text2x.recipes.speech_running import ship_voice
 
-    ship_voice(runs[0], output, name, licence, runs[1] if len(runs) > 1 else None, average, packing, sources)
+    ship_voice(run, output, labels, vocoder)
     return "a voice"
 
 
@@ -188,10 +191,10 @@ def import_(
     """
     if name is not None and (not name.strip(". ") or any(sign in name for sign in "/\\")):
         raise InputError(f"cannot take the name {name!r}; a name has no slash, a folder is given by --output")
+    from text2x.packaging import packed_as
     from text2x.published.importing import import_folder
     from text2x.published.indic_tts import import_indic_tts, is_indic_tts
     from text2x.published.musicgen import import_musicgen, is_musicgen
-    from text2x.shipping import packed_as
 
     if output is None:
         output = (models_folder() or user_folder()) / (name or folder.resolve().name)

@@ -23,12 +23,12 @@ from text2x.files import file_hash, read_json, save_tensors, write_bytes, write_
 from text2x.networks.encodec import EnCodec, EnCodecConfig
 from text2x.networks.token_lm import TokenLM, TokenLMConfig
 from text2x.nn.initialization import no_initialization
+from text2x.packaging import write_parts
 from text2x.published.audio_codecs import UNUSED, codec_config, encodec_origins, unnormed
 from text2x.published.folders import read_settings, read_weights, weight_files
 from text2x.published.tensors import Origin, Origins, layer, translated
 from text2x.recipe import WeightFile
 from text2x.request_fields import shortened
-from text2x.shipping import write_parts
 from text2x.text_conditioner import HubTextConfig
 from text2x.token_generator import TokenSampling
 from text2x.token_models import CODEC_FILE, TOKENS_FILE, CodecPart, TokenModel, TokenRecipe

@@ -23,17 +23,15 @@ from text2x.coding import (
     latent_moments,
     read_network,
 )
-from text2x.config import from_dict, to_dict
+from text2x.config import to_dict
 from text2x.data.audioset import AudioBatch, AudioBatchConfig, AudioBatches, AudioSet
-from text2x.errors import InputError
-from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
+from text2x.files import write_json
 from text2x.networks.audio_codec import AudioCodec, AudioCodecConfig, GaussianConfig
 from text2x.networks.audio_discriminators import AudioDiscriminatorConfig
 from text2x.networks.residual_quantizer import ResidualQuantizerConfig
-from text2x.recipe import WeightFile
+from text2x.packaging import Labels, averaged, averaged_part, recipe_of_run, write_parts
 from text2x.recipes.vocoder import load_clips
 from text2x.training_config import TrainingConfig
-from text2x.weights import Packing, pack
 
 HELD_OUT_BATCHES = 4
 HEARD_ITEMS = 6
@@ -161,39 +159,22 @@ def prepare_codec_run(recipe: CodecRecipe, device: str = "cpu", data_root: Path 
     return CodecRun(recipe, clips, trainable, objective, batches, held, device)
 
 
-def ship_codec(
-    folder: Path,
-    target: Path,
-    name: str,
-    licence: str,
-    average: str | None = None,
-    packing: Packing = "float16",
-    attribution: tuple[str, ...] = (),
-    data_root: Path | None = None,
-) -> CodecModel:
+def ship_codec(folder: Path, target: Path, labels: Labels, data_root: Path | None = None) -> CodecModel:
     """Write a codec's folder from a training run: the averaged codec alone, packed, and recipe.json.
 
-    `average` is as "0.999", or "best-0.999" for the one nearest to held-out sound; None: the recipe's first. Of a
-    Gaussian bottleneck shift and scale are measured on the run's data, which has to be there.
+    Of a Gaussian bottleneck shift and scale are measured on the run's data, which has to be there.
     """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    recipe = from_dict(CodecRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    average = average or str(recipe.training.averages[0])
-    source = folder if average.startswith("best-") else folder / "averages"
-    path = source / f"{average}.safetensors"
-    mine = {key.removeprefix(PART): each for key, each in load_tensors(path).items() if key.startswith(PART)}
+    recipe = recipe_of_run(CodecRecipe, folder)
+    mine = averaged_part(folder, recipe.training, labels.average, PART)
     shift, scale = (), ()
     if isinstance(recipe.network.bottleneck, GaussianConfig):
         clips = AudioBatches(load_clips(recipe.data_set, recipe.rate, data_root), recipe.data)
-        network = read_network(recipe.network, path)
+        network = read_network(recipe.network, averaged(folder, recipe.training, labels.average))
         assert isinstance(network, AudioCodec)
         shift, scale = latent_moments(network, map(clips.batch_at, range(MEASURED_BATCHES)))
-    model = CodecModel(
-        name, recipe.summary, licence, recipe.rate, recipe.network, shift, scale, attribution=attribution
-    )
-    save_tensors(target / model.file, pack(mine, packing))
-    about = WeightFile(file_hash(target / model.file), packing, sum(each.numel() for each in mine.values()))
-    model = replace(model, weights={model.file: about})
+    summary = labels.summary or recipe.summary
+    model = CodecModel(labels.name, summary, labels.licence, recipe.rate, recipe.network, shift, scale)
+    told = write_parts(target, {model.file: (mine, labels.packing)})
+    model = replace(model, weights=told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

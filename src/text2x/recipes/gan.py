@@ -13,25 +13,23 @@ import torch
 from torch import nn
 
 from text2x.adversarial import LABELS, Adversarial, AdversarialConfig, GANRecipe, GANSampling, held_out
-from text2x.config import from_dict, to_dict
+from text2x.config import to_dict
 from text2x.data import load as load_data
 from text2x.data.batches import Batch, BatchConfig, ImageBatches
 from text2x.data.imageset import ImageSet
 from text2x.data.shapes import STYLES as SHAPE_STYLES
 from text2x.data.shapes import shapes
-from text2x.errors import InputError
-from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
+from text2x.files import write_json
 from text2x.gan_generator import PART, GANGenerator, GANModel
 from text2x.guides import load_clip
 from text2x.library import info
 from text2x.media import contact_sheet
 from text2x.networks.gan import GAN, GANConfig
-from text2x.recipe import WeightFile
+from text2x.packaging import Labels, averaged_part, recipe_of_run, write_parts
 from text2x.recipes.emoji import STYLES, TEXT_WIDTH
 from text2x.requests import ImageRequest
 from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
 from text2x.training_config import TrainingConfig
-from text2x.weights import Packing, pack
 
 HELD_OUT_BATCHES = 4
 SHEET_ITEMS = 24
@@ -218,30 +216,12 @@ def prepare_gan_run(recipe: GANRecipe, device: str = "cpu", data_root: Path | No
     return GANRun(recipe, images, text, trainable, objective, batches, held, device)
 
 
-def ship_gan(
-    folder: Path,
-    target: Path,
-    name: str,
-    licence: str,
-    average: str | None = None,
-    packing: Packing = "int8",
-    attribution: tuple[str, ...] = (),
-) -> GANModel:
-    """Write a model folder from a training run: the averaged generator alone, packed, and recipe.json with its hash.
-
-    `average` is as "0.995", or "best-0.995" for the one with the least held-out score; None: the recipe's first.
-    """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    recipe = from_dict(GANRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    average = average or str(recipe.training.averages[0])
-    source = folder if average.startswith("best-") else folder / "averages"
-    tensors = {
-        key: each for key, each in load_tensors(source / f"{average}.safetensors").items() if key.startswith(PART)
-    }
-    save_tensors(target / FILE, pack(tensors, packing))
-    count = sum(each.numel() for each in tensors.values())
-    weights = {FILE: WeightFile(file_hash(target / FILE), packing, count)}
-    model = GANModel(name, recipe.summary, licence, recipe, weights, recipe.size, attribution=attribution)
+def ship_gan(folder: Path, target: Path, labels: Labels) -> GANModel:
+    """Write a model folder from a training run: the averaged generator alone, packed, and recipe.json with its hash."""
+    recipe = recipe_of_run(GANRecipe, folder)
+    tensors = averaged_part(folder, recipe.training, labels.average, PART, keep=True)
+    weights = write_parts(target, {FILE: (tensors, labels.packing)})
+    summary = labels.summary or recipe.summary
+    model = GANModel(labels.name, summary, labels.licence, recipe, weights, recipe.size, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

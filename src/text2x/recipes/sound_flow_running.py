@@ -10,15 +10,14 @@ from torch import nn
 
 from text2x.audio import join
 from text2x.audio_codecs import AudioLatentCodec
-from text2x.config import from_dict, to_dict
+from text2x.config import to_dict
 from text2x.data.audioset import AudioSet
 from text2x.data.latent_batches import LatentBatch, LatentBatches, crop_frames, latents_of_clips
 from text2x.data.token_batches import captions_of
-from text2x.errors import InputError
-from text2x.files import load_tensors, read_json, write_json
+from text2x.files import load_tensors, write_json
 from text2x.networks.dit import DiT
+from text2x.packaging import Labels, averaged, recipe_of_run, write_parts
 from text2x.recipes.latent_codec import with_latent_codec
-from text2x.shipping import averaged, write_parts
 from text2x.sound_diffusion import (
     CODEC_FILE,
     NETWORK_FILE,
@@ -31,7 +30,6 @@ from text2x.sound_diffusion_generator import SoundDiffusionGenerator
 from text2x.sound_objectives import SoundDenoising
 from text2x.sound_requests import MusicRequest, SoundRequest
 from text2x.text_conditioner import TextConditioner
-from text2x.weights import Packing
 
 HELD_OUT_BATCHES = 4
 HEARD_ITEMS = 4
@@ -91,27 +89,13 @@ def prepare_sound_flow_run(
     return SoundFlowRun(recipe, clips, codec, text, trainable, objective, batches, held, device)
 
 
-def ship_sound_flow(
-    folder: Path,
-    target: Path,
-    name: str,
-    licence: str,
-    average: str | None = None,
-    packing: Packing = "int8",
-    attribution: tuple[str, ...] = (),
-) -> SoundDiffusionModel:
-    """Write a model's folder from a training run; the codec's weights are kept as float16.
-
-    `average` is as "0.999", or "best-0.999" for the one with the lowest held-out error; None: the recipe's first.
-    """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    recipe = from_dict(SoundDiffusionRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    parts: dict[str, tuple[dict[str, torch.Tensor], Packing]] = {
-        NETWORK_FILE: (load_tensors(averaged(folder, recipe.training, average)), packing),
-        CODEC_FILE: (load_tensors(folder / CODEC_FILE), "float16"),
-    }
-    told = write_parts(target, parts)
-    model = SoundDiffusionModel(name, recipe.summary, licence, recipe, told, attribution=attribution)
+def ship_sound_flow(folder: Path, target: Path, labels: Labels) -> SoundDiffusionModel:
+    """Write a model's folder from a training run; the codec's weights are kept as float16."""
+    recipe = recipe_of_run(SoundDiffusionRecipe, folder)
+    network = load_tensors(averaged(folder, recipe.training, labels.average))
+    codec = load_tensors(folder / CODEC_FILE)
+    told = write_parts(target, {NETWORK_FILE: (network, labels.packing), CODEC_FILE: (codec, "float16")})
+    summary = labels.summary or recipe.summary
+    model = SoundDiffusionModel(labels.name, summary, labels.licence, recipe, told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

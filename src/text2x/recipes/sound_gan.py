@@ -13,15 +13,14 @@ from torch import nn
 
 from text2x.audio import join
 from text2x.audio_codecs import AudioLatentCodec
-from text2x.config import from_dict, to_dict
+from text2x.config import to_dict
 from text2x.data.audioset import AudioSet
 from text2x.data.latent_batches import LatentBatch, LatentBatchConfig, LatentBatches, crop_frames, latents_of_clips
 from text2x.data.token_batches import captions_of
-from text2x.errors import InputError
-from text2x.files import load_tensors, read_json, write_json
+from text2x.files import load_tensors, write_json
 from text2x.networks.sound_gan import SoundGAN, SoundGANConfig
+from text2x.packaging import Labels, averaged_part, recipe_of_run, write_parts
 from text2x.recipes.latent_codec import with_latent_codec
-from text2x.shipping import averaged, write_parts
 from text2x.sound_adversarial import (
     GENERATOR_FILE,
     SoundAdversarial,
@@ -34,7 +33,6 @@ from text2x.sound_gan_generator import PART, SoundGANGenerator
 from text2x.sound_requests import SoundRequest
 from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
 from text2x.training_config import TrainingConfig
-from text2x.weights import Packing
 
 HELD_OUT_BATCHES = 4
 HEARD_ITEMS = 4
@@ -148,29 +146,13 @@ def prepare_sound_gan_run(
     return SoundGANRun(recipe, clips, codec, text, trainable, objective, batches, held, device)
 
 
-def ship_sound_gan(
-    folder: Path,
-    target: Path,
-    name: str,
-    licence: str,
-    average: str | None = None,
-    packing: Packing = "int8",
-    attribution: tuple[str, ...] = (),
-) -> SoundGANModel:
-    """Write a model's folder from a training run: the averaged generator and the codec, which is kept as float16.
-
-    `average` is as "0.999", or "best-0.999" for the one with the lowest energy score; None: the recipe's first.
-    """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    recipe = from_dict(SoundGANRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    every = load_tensors(averaged(folder, recipe.training, average))
-    generator = {key.removeprefix(PART): each for key, each in every.items() if key.startswith(PART)}
-    parts: dict[str, tuple[dict[str, torch.Tensor], Packing]] = {
-        GENERATOR_FILE: (generator, packing),
-        CODEC_FILE: (load_tensors(folder / CODEC_FILE), "float16"),
-    }
-    told = write_parts(target, parts)
-    model = SoundGANModel(name, recipe.summary, licence, recipe, told, attribution=attribution)
+def ship_sound_gan(folder: Path, target: Path, labels: Labels) -> SoundGANModel:
+    """Write a model's folder from a training run: the averaged generator and the codec, which is kept as float16."""
+    recipe = recipe_of_run(SoundGANRecipe, folder)
+    generator = averaged_part(folder, recipe.training, labels.average, PART)
+    codec = load_tensors(folder / CODEC_FILE)
+    told = write_parts(target, {GENERATOR_FILE: (generator, labels.packing), CODEC_FILE: (codec, "float16")})
+    summary = labels.summary or recipe.summary
+    model = SoundGANModel(labels.name, summary, labels.licence, recipe, told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

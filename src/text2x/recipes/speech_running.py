@@ -21,10 +21,10 @@ from text2x.data.speechset import SPEECH_SPLITS, SpeechSet
 from text2x.data.tone_speech import NAME as TONES
 from text2x.data.tone_speech import tone_speech
 from text2x.errors import InputError
-from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json, written_aside
+from text2x.files import load_tensors, read_json, write_json, written_aside
 from text2x.networks.acoustic import Acoustic, WaveConfig
 from text2x.networks.audio_discriminators import AudioDiscriminator
-from text2x.recipe import WeightFile
+from text2x.packaging import Labels, averaged, recipe_of_run, write_parts
 from text2x.speech_models import (
     ACOUSTIC_FILE,
     VOCODER_FILE,
@@ -39,7 +39,7 @@ from text2x.spoken.phone_set import MARKS
 from text2x.stand_ins import stand_ins
 from text2x.vocoding import GriffinLim, load_vocoder
 from text2x.voices import AcousticVoice, Manner
-from text2x.weights import Packing, pack
+from text2x.weights import Packing
 
 HELD_OUT_BATCHES = 4
 HEARD_ITEMS = 6
@@ -186,39 +186,23 @@ def write_mels(recipe: AcousticRecipe, acoustic: Acoustic, speech: SpeechSet, ta
 
 
 def ship_voice(
-    folder: Path,
-    target: Path,
-    name: str,
-    licence: str,
-    vocoder: Path | None = None,
-    average: str | None = None,
-    packing: Packing = "int8",
-    attribution: tuple[str, ...] = (),
-    vocoder_packing: Packing = "float16",
+    folder: Path, target: Path, labels: Labels, vocoder: Path | None = None, vocoder_packing: Packing = "float16"
 ) -> SpeechModel:
-    """Write a voice's folder from a training run and a vocoder's folder (a run or a packed one; None: Griffin-Lim).
-
-    `average` is as "0.998", or "best-0.998" for the one nearest to held-out speech; None: the recipe's first.
-    """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    recipe = from_dict(AcousticRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    average = average or str(recipe.training.averages[0])
-    source = folder if average.startswith("best-") else folder / "averages"
-    weights = {ACOUSTIC_FILE: acoustic_weights(load_tensors(source / f"{average}.safetensors"))}
-    packings: dict[str, Packing] = {ACOUSTIC_FILE: packing, VOCODER_FILE: vocoder_packing}
+    """Write a voice's folder from a training run and a vocoder's folder (a run or a packed one; None: Griffin-Lim)."""
+    recipe = recipe_of_run(AcousticRecipe, folder)
+    tensors = load_tensors(averaged(folder, recipe.training, labels.average))
+    parts: dict[str, tuple[dict[str, torch.Tensor], Packing]] = {
+        ACOUSTIC_FILE: (acoustic_weights(tensors), labels.packing)
+    }
     part = None
     if vocoder is not None and not isinstance(recipe.network.decoder, WaveConfig):
         found = load_vocoder(vocoder)
         if found.mel != recipe.mel:
             raise InputError(f"the vocoder in {vocoder} hears other mels than {recipe.name} makes; train one with its")
         part = VocoderPart(found.network.config, found.mel)
-        weights[VOCODER_FILE] = dict(found.network.state_dict())
-    told = {}
-    for file, tensors in weights.items():
-        save_tensors(target / file, pack(tensors, packings[file]))
-        count = sum(each.numel() for each in tensors.values())
-        told[file] = WeightFile(file_hash(target / file), packings[file], count)
-    model = SpeechModel(name, recipe.summary, licence, recipe, part, told, attribution=attribution)
+        parts[VOCODER_FILE] = (dict(found.network.state_dict()), vocoder_packing)
+    told = write_parts(target, parts)
+    summary = labels.summary or recipe.summary
+    model = SpeechModel(labels.name, summary, labels.licence, recipe, part, told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

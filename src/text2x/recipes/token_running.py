@@ -17,8 +17,8 @@ from text2x.data.token_batches import TokenBatch, TokenBatches, captions_of, cro
 from text2x.errors import InputError
 from text2x.files import load_tensors, read_json, save_tensors, write_json
 from text2x.networks.token_lm import TokenLM
+from text2x.packaging import Labels, averaged, recipe_of_run, write_parts
 from text2x.recipes.vocoder import load_clips
-from text2x.shipping import averaged, write_parts
 from text2x.sound_requests import MusicRequest, SoundRequest
 from text2x.text_conditioner import TextConditioner
 from text2x.token_generator import TokenGenerator
@@ -34,7 +34,6 @@ from text2x.token_models import (
 )
 from text2x.token_objectives import NextToken, NextTokenConfig
 from text2x.tokens import delayed
-from text2x.weights import Packing
 
 HELD_OUT_BATCHES = 4
 HEARD_ITEMS = 4
@@ -137,27 +136,13 @@ def _own_codec(folder: Path | None) -> CodecPart | None:
     return part if isinstance(part, CodecPart) else None
 
 
-def ship_tokens(
-    folder: Path,
-    target: Path,
-    name: str,
-    licence: str,
-    average: str | None = None,
-    packing: Packing = "int8",
-    attribution: tuple[str, ...] = (),
-) -> TokenModel:
-    """Write a model's folder from a training run; the codec's weights are kept as float16.
-
-    `average` is as "0.999", or "best-0.999" for the one with the lowest held-out loss; None: the recipe's first.
-    """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    recipe = from_dict(TokenRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    parts: dict[str, tuple[dict[str, torch.Tensor], Packing]] = {
-        TOKENS_FILE: (load_tensors(averaged(folder, recipe.training, average)), packing),
-        CODEC_FILE: (load_tensors(folder / CODEC_FILE), "float16"),
-    }
-    told = write_parts(target, parts)
-    model = TokenModel(name, recipe.summary, licence, recipe, told, attribution=attribution)
+def ship_tokens(folder: Path, target: Path, labels: Labels) -> TokenModel:
+    """Write a model's folder from a training run; the codec's weights are kept as float16."""
+    recipe = recipe_of_run(TokenRecipe, folder)
+    network = load_tensors(averaged(folder, recipe.training, labels.average))
+    codec = load_tensors(folder / CODEC_FILE)
+    told = write_parts(target, {TOKENS_FILE: (network, labels.packing), CODEC_FILE: (codec, "float16")})
+    summary = labels.summary or recipe.summary
+    model = TokenModel(labels.name, summary, labels.licence, recipe, told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

@@ -12,22 +12,21 @@ import torch
 from torch import nn
 
 from text2x.audio import Audio, join
-from text2x.config import from_dict, to_dict
+from text2x.config import to_dict
 from text2x.data import dataset_folder
 from text2x.data.audioset import AudioBatch, AudioBatchConfig, AudioBatches, AudioSet, open_sounds
 from text2x.data.tones import tones
 from text2x.errors import InputError
-from text2x.files import file_hash, load_tensors, read_json, save_tensors, write_json
+from text2x.files import write_json
 from text2x.networks.audio_discriminators import AudioDiscriminatorConfig
 from text2x.networks.hifigan import HiFiGANConfig
 from text2x.networks.source_vocoder import SourceVocosConfig
 from text2x.networks.vocoder import VocosConfig
-from text2x.recipe import WeightFile
+from text2x.packaging import Labels, averaged_part, recipe_of_run, write_parts
 from text2x.signal import MelConfig, STFTConfig
 from text2x.training_config import TrainingConfig
 from text2x.vocoder_training import VocoderGAN, VocoderObjective
 from text2x.vocoding import PART, VocoderModel, VocoderObjectiveConfig, VocoderRecipe
-from text2x.weights import Packing, pack
 
 HELD_OUT_BATCHES = 4
 HEARD_ITEMS = 6
@@ -174,29 +173,13 @@ def prepare_vocoder_run(recipe: VocoderRecipe, device: str = "cpu", data_root: P
     return VocoderRun(recipe, clips, trainable, objective, batches, held, device)
 
 
-def ship_vocoder(
-    folder: Path,
-    target: Path,
-    name: str,
-    licence: str,
-    average: str | None = None,
-    packing: Packing = "float16",
-    attribution: tuple[str, ...] = (),
-) -> VocoderModel:
-    """Write a vocoder's folder from a training run: the averaged generator alone, packed, and recipe.json.
-
-    `average` is as "0.999", or "best-0.999" for the one nearest to held-out sound; None: the recipe's first.
-    """
-    if not (folder / "recipe.json").is_file():
-        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
-    recipe = from_dict(VocoderRecipe, read_json(folder / "recipe.json"), where="recipe.json")
-    average = average or str(recipe.training.averages[0])
-    source = folder if average.startswith("best-") else folder / "averages"
-    tensors = load_tensors(source / f"{average}.safetensors")
-    mine = {key.removeprefix(PART): each for key, each in tensors.items() if key.startswith(PART)}
-    model = VocoderModel(name, recipe.summary, licence, recipe.mel, recipe.network, attribution=attribution)
-    save_tensors(target / model.file, pack(mine, packing))
-    about = WeightFile(file_hash(target / model.file), packing, sum(each.numel() for each in mine.values()))
-    model = replace(model, weights={model.file: about})
+def ship_vocoder(folder: Path, target: Path, labels: Labels) -> VocoderModel:
+    """Write a vocoder's folder from a training run: the averaged generator alone, packed, and recipe.json."""
+    recipe = recipe_of_run(VocoderRecipe, folder)
+    mine = averaged_part(folder, recipe.training, labels.average, PART)
+    summary = labels.summary or recipe.summary
+    model = VocoderModel(labels.name, summary, labels.licence, recipe.mel, recipe.network)
+    told = write_parts(target, {model.file: (mine, labels.packing)})
+    model = replace(model, weights=told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

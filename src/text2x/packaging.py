@@ -1,0 +1,74 @@
+"""What all kinds of packed models share: what a folder says of itself, whose averaged weights it holds, and how small.
+
+A run's folder has recipe.json, averages/ and, as best-*.safetensors, the averages that did best on held-out data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, get_args
+
+from torch import Tensor
+
+from text2x.config import from_dict
+from text2x.errors import InputError
+from text2x.files import file_hash, load_tensors, read_json, save_tensors
+from text2x.recipe import WeightFile
+from text2x.training_config import TrainingConfig
+from text2x.weights import Packing, pack
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a packed model is called, under what terms it may be used, and how its weights are taken from the run."""
+
+    name: str
+    licence: str = "unknown"
+    summary: str | None = None  # None: the recipe's
+    attribution: tuple[str, ...] = ()
+    average: str | None = None  # as "0.999", or "best-0.999" for the best on held-out data; None: the recipe's first
+    packing: Packing = "int8"
+
+
+def recipe_of_run(kind: type[R], folder: Path) -> R:
+    """The recipe of a training run, of a kind that is known; InputError where there is none."""
+    path = folder / "recipe.json"
+    if not path.is_file():
+        raise InputError(f"{folder} is not the folder of a training run: recipe.json is missing")
+    return from_dict(kind, read_json(path), where="recipe.json")
+
+
+def averaged(folder: Path, training: TrainingConfig, average: str | None) -> Path:
+    """The file of a run's averaged weights, as "0.999" or "best-0.999"; None: the first of its recipe."""
+    name = average or str(training.averages[0])
+    return (folder if name.startswith("best-") else folder / "averages") / f"{name}.safetensors"
+
+
+def averaged_part(
+    folder: Path, training: TrainingConfig, average: str | None, part: str, keep: bool = False
+) -> dict[str, Tensor]:
+    """Of a run's averaged weights those whose names begin with `part`, which is left away unless it is kept."""
+    tensors = load_tensors(averaged(folder, training, average))
+    own = {name: each for name, each in tensors.items() if name.startswith(part)}
+    return own if keep else {name.removeprefix(part): each for name, each in own.items()}
+
+
+def write_parts(target: Path, parts: Mapping[str, tuple[Mapping[str, Tensor], Packing]]) -> dict[str, WeightFile]:
+    """Write tensors packed into files by their names, and say what recipe.json tells of each."""
+    told = {}
+    for file, (tensors, packing) in parts.items():
+        save_tensors(target / file, pack(tensors, packing))
+        told[file] = WeightFile(file_hash(target / file), packing, sum(each.numel() for each in tensors.values()))
+    return told
+
+
+def packed_as(name: str) -> Packing:
+    """A packing by its name; another one raises InputError."""
+    for known in get_args(Packing):
+        if name == known:
+            return known
+    raise InputError(f"unknown packing {name!r}; weights are kept as {', '.join(get_args(Packing))}")
