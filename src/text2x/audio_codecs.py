@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from text2x.audio import Audio
 from text2x.errors import InputError
 from text2x.networks.audio_codec import AudioCodec
+from text2x.networks.mel_codec import MelCodec
 from text2x.signal import windows
 
 CHUNK = 64  # frames computed at a time
@@ -230,12 +231,12 @@ class StereoTokenCodec:
 
 @dataclass(frozen=True)
 class AudioLatentCodec:
-    """A network with a Gaussian bottleneck as a codec of latents: means of about unit variance, nothing is drawn.
+    """A network with a Gaussian bottleneck, or mel frames, as a codec of latents of about unit variance: means alone.
 
     Latents are (mean - shift) * scale, one shift and scale a channel (Rombach et al. 2022, App. G).
     """
 
-    network: AudioCodec
+    network: AudioCodec | MelCodec
     rate: int
     shift: tuple[float, ...]
     scale: tuple[float, ...]

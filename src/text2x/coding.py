@@ -30,16 +30,20 @@ from text2x.networks.audio_codec import (
 from text2x.networks.audio_discriminators import AudioDiscriminator, AudioDiscriminatorConfig
 from text2x.networks.dac import DAC, DACConfig
 from text2x.networks.encodec import EnCodec, EnCodecConfig
+from text2x.networks.mel_codec import MelCodec, MelCodecConfig
+from text2x.networks.source_vocoder import SourceVocosConfig
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import WeightFile
 from text2x.signal import mel_loss, multi_scale_mel_configs, spectral_loss
 from text2x.training_config import TrainingConfig
+from text2x.vocoding import NeuralVocoder, is_vocoder, load_vocoder
 from text2x.weights import put_weights, unpack
 
 PART = "codec."  # the beginning of the codec's names among a run's weights
 FORMAT = 1  # of a codec's recipe.json
 
-AnyCodecConfig = AudioCodecConfig | EnCodecConfig | DACConfig
+AnyCodecConfig = AudioCodecConfig | EnCodecConfig | DACConfig | MelCodecConfig
+AnyCodec = AudioCodec | EnCodec | DAC | MelCodec
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,9 @@ def share_of_codes(codes: Tensor, cardinality: int) -> Tensor:
 
 
 @torch.no_grad()
-def latent_moments(codec: AudioCodec, batches: Iterable[AudioBatch]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def latent_moments(
+    codec: AudioCodec | MelCodec, batches: Iterable[AudioBatch]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Shift and scale per channel that give the latents of real sound mean 0 and variance 1."""
     place = next(codec.parameters()).device
     means = [codec.moments(batch.samples[:, None].to(place))[0].transpose(0, 1).flatten(1) for batch in batches]
@@ -209,11 +215,13 @@ def is_codec(values: Mapping[str, Any]) -> bool:
 
 
 def load_audio_codec(folder: Path, device: str = "cpu") -> NeuralTokenCodec | AudioLatentCodec:
-    """The codec of a folder: a packed one, or that of a training run with its first average.
+    """The codec of a folder: a packed one, or that of a training run with its first average; a vocoder's mel frames.
 
-    A run's latents have shift 0 and scale 1: they are measured when it is packed.
+    Latents of a run or a vocoder have shift 0 and scale 1: they are measured when it is packed, or trained on.
     """
     values = read_json(folder / "recipe.json")
+    if isinstance(values, Mapping) and is_vocoder(values):
+        return mel_codec_of(load_vocoder(folder, device))
     if not isinstance(values, Mapping) or not is_codec(values):
         raise InputError(
             f"{folder} is no codec of sound: recipe.json is of another kind; train one: text2x train codec"
@@ -228,24 +236,43 @@ def load_audio_codec(folder: Path, device: str = "cpu") -> NeuralTokenCodec | Au
     return codec_of(network.to(device), recipe.rate)
 
 
+def mel_codec_of(vocoder: NeuralVocoder) -> AudioLatentCodec:
+    """The frames that a vocoder hears as latents, which it makes sound of."""
+    shape = vocoder.network.config
+    if isinstance(shape, SourceVocosConfig):
+        raise InputError(
+            "a vocoder with a source carries its phase from frame to frame and sings one note at a time; for sounds of"
+            " all kinds take one without: text2x train vocoder --data NAME"
+        )
+    with no_initialization():
+        codec = MelCodec(MelCodecConfig(vocoder.mel, shape))
+    codec.vocoder.load_state_dict(vocoder.network.state_dict())
+    place = next(vocoder.network.parameters()).device
+    made = codec_of(codec.eval().requires_grad_(False).to(place), vocoder.rate)
+    assert isinstance(made, AudioLatentCodec)
+    return made
+
+
 def codec_of(
-    network: AudioCodec | EnCodec | DAC, rate: int, shift: tuple[float, ...] = (), scale: tuple[float, ...] = ()
+    network: AnyCodec, rate: int, shift: tuple[float, ...] = (), scale: tuple[float, ...] = ()
 ) -> NeuralTokenCodec | AudioLatentCodec:
     """A network as the codec that its bottleneck makes of it."""
-    if not isinstance(network, AudioCodec) or network.quantizer is not None:
+    if not isinstance(network, MelCodec) and not (isinstance(network, AudioCodec) and network.quantizer is None):
         return NeuralTokenCodec(network, rate)
     channels = network.config.channels
     return AudioLatentCodec(network, rate, shift or (0.0,) * channels, scale or (1.0,) * channels)
 
 
-def build_codec_network(config: AnyCodecConfig) -> AudioCodec | EnCodec | DAC:
+def build_codec_network(config: AnyCodecConfig) -> AnyCodec:
     """The network with fresh weights, from torch's current random state."""
     if isinstance(config, EnCodecConfig):
         return EnCodec(config)
+    if isinstance(config, MelCodecConfig):
+        return MelCodec(config)
     return DAC(config) if isinstance(config, DACConfig) else AudioCodec(config)
 
 
-def read_network(config: AnyCodecConfig, path: Path, sha256: str | None = None) -> AudioCodec | EnCodec | DAC:
+def read_network(config: AnyCodecConfig, path: Path, sha256: str | None = None) -> AnyCodec:
     """A network with the weights in a file: the codec's alone, or a training run's with its discriminators."""
     tensors = unpack(load_tensors(path, sha256))
     if any(name.startswith(PART) for name in tensors):

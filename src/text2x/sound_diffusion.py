@@ -29,6 +29,7 @@ from text2x.diffusion.schedules import Cosine, Linear
 from text2x.errors import InputError
 from text2x.networks.audio_codec import AudioCodec, AudioCodecConfig
 from text2x.networks.dit import DiT, DiTConfig
+from text2x.networks.mel_codec import MelCodec, MelCodecConfig
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import FORMAT, WeightFile
 from text2x.text_conditioner import HubTextConfig, MiniLMConfig, TextConditioner, build_conditioner
@@ -45,7 +46,7 @@ TOLD_SIZE = 4.0  # of these numbers, beside a sentence of length about 20: at 1 
 class LatentPart:
     """The codec whose latents are made: (mean - shift) * scale, one of each a channel."""
 
-    network: AudioCodecConfig
+    network: AudioCodecConfig | MelCodecConfig
     rate: int  # Hz
     shift: tuple[float, ...]
     scale: tuple[float, ...]
@@ -186,7 +187,7 @@ def fitted(recipe: SoundDiffusionRecipe, codec: AudioLatentCodec, text: TextCond
 def codec_of_part(part: LatentPart, path: Path, device: str = "cpu") -> AudioLatentCodec:
     """The codec with the weights in a file."""
     network = read_network(part.network, path)
-    assert isinstance(network, AudioCodec)
+    assert isinstance(network, AudioCodec | MelCodec)
     return AudioLatentCodec(network.to(device), part.rate, part.shift, part.scale)
 
 

@@ -18,7 +18,7 @@ from text2x.packaging import Labels
 from text2x.recipes import RECIPES
 from text2x.recipes.running import train
 from text2x.recipes.sound_flow_running import ship_sound_flow
-from text2x.sound_diffusion import SoundDiffusionRecipe, text_of
+from text2x.sound_diffusion import LatentPart, SoundDiffusionRecipe, text_of
 from text2x.sound_library import load_sound, model_for
 from text2x.sound_objectives import SoundDenoising, draw_known
 from text2x.sound_requests import SoundRequest
@@ -26,7 +26,7 @@ from tiny_sound_flow import CHANNELS, RECIPE, tiny_dit
 
 pytestmark = pytest.mark.medium
 
-NAMES = ["sound-flow", "music-flow", "debug-sound-flow"]
+NAMES = ["sound-flow", "music-flow", "sound-mel", "music-mel", "debug-sound-flow", "debug-sound-mel"]
 FEW = ["training.evaluate_every=0", "training.sample_every=0"]
 
 
@@ -86,6 +86,20 @@ def test_a_model_learns_is_packed_and_makes_sound(codec: Path, tmp_path: Path) -
     assert made.exit_code == 0, made.output
     loop = Audio.read(tmp_path / "a.wav").samples[0]
     assert len(loop) == 4000 and abs(loop[0] - loop[-1]) <= np.abs(np.diff(loop)).max()
+
+
+def test_on_mel_frames_a_model_is_made_packed_and_heard(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="train one: text2x train debug-vocoder --data tones"):
+        train("debug-sound-mel", settings=[f"codec={tmp_path}/vocoder"], folder=tmp_path / "run")
+    train("debug-vocoder", settings=["training.steps=4", "training.batch_size=2", *FEW], folder=tmp_path / "vocoder")
+    few = [f"codec={tmp_path}/vocoder", "training.steps=4", "data.loops=0.5", "data.mix=0.5", *FEW]
+    train("debug-sound-mel", settings=few, folder=tmp_path / "run")
+    model = ship_sound_flow(tmp_path / "run", tmp_path / "hum", Labels("hum", "CC0-1.0", packing="float32"))
+    assert isinstance(model.recipe.codec, LatentPart) and len(model.recipe.codec.shift) == 80
+    asked = SoundRequest("a", seed=1, seconds=0.4, loop=True)
+    of_run, packed = (load(tmp_path / name, "cpu").generate(asked)[0].media for name in ("run", "hum"))  # type: ignore[arg-type]
+    assert of_run.frames == 3200 and np.abs(of_run.samples).max() > 0.001
+    assert np.abs(packed.samples - of_run.samples).max() < 0.02  # the vocoder is kept as float16
 
 
 def test_half_and_half_is_the_whole_bit_for_bit(codec: Path, tmp_path: Path) -> None:

@@ -57,8 +57,7 @@ def with_latent_codec(
     place, own = Path(recipe.codec).expanduser(), _own_codec(recipe, folder)
     if not (place / "recipe.json").is_file():
         if own is None or folder is None:
-            trained = "debug-codec-kl" if recipe.name.startswith("debug") else "codec-kl"
-            raise InputError(f"there is no codec in {place}; train one: text2x train {trained}, or set codec=FOLDER")
+            raise InputError(f"there is no codec in {place}; train one: {_way(recipe)}, or set codec=FOLDER")
         codec = codec_of_part(own, folder / CODEC_FILE, device)
         return own, codec, load_clips(recipe.data_set, own.rate, data_root)
     found = load_audio_codec(place, device)
@@ -80,6 +79,14 @@ def with_latent_codec(
     if folder is not None:
         save_tensors(folder / CODEC_FILE, tensors)
     return part, replace(found, shift=shift, scale=scale), clips
+
+
+def _way(recipe: LatentRecipe) -> str:
+    """The command that trains the codec of a recipe."""
+    debug = "debug-" if recipe.name.startswith("debug") else ""
+    if str(recipe.codec).endswith("vocoder"):
+        return f"text2x train {debug}vocoder --data {recipe.data_set}"
+    return f"text2x train {debug}codec-kl"
 
 
 def _own_codec(recipe: LatentRecipe, folder: Path | None) -> LatentPart | None:

@@ -1,4 +1,4 @@
-"""`sound-flow` and `music-flow`: words to sound by rectified flow on latents of `codec-kl`, small.
+"""`sound-flow` and `music-flow`: words to sound by rectified flow on latents of `codec-kl`, small; on mel frames too.
 
 A transformer over frames with cross-attention to words and a number for the seconds, as Stable Audio has it (Evans et
 al. 2024), with the loss of rectified flow (Liu et al. 2022; times as in Esser et al. 2024). A share of the batches is
@@ -53,6 +53,36 @@ def music_flow() -> SoundDiffusionRecipe:
         training=replace(recipe.training, batch_size=8),
         sampling=replace(recipe.sampling, seconds=10.0),
         data_set="music",
+    )
+
+
+def sound_mel() -> SoundDiffusionRecipe:
+    """The same on two mel frames at once, 160 numbers fifty times a second, which a vocoder makes sound of."""
+    return replace(
+        sound_flow(),
+        name="sound-mel",
+        summary="Sounds from words by diffusion on mel frames; loops, variations and repainted parts.",
+        codec="runs/vocoder",
+    )
+
+
+def music_mel() -> SoundDiffusionRecipe:
+    """`music-flow` on mel frames."""
+    return replace(
+        music_flow(),
+        name="music-mel",
+        summary="Music from words by diffusion on mel frames; loops, variations and repainted parts.",
+        codec="runs/vocoder",
+    )
+
+
+def debug_sound_mel() -> SoundDiffusionRecipe:
+    """`debug-sound-flow` on the mel frames of `debug-vocoder`."""
+    return replace(
+        debug_sound_flow(),
+        name="debug-sound-mel",
+        summary="Vowel-like tones from the vowel's name by diffusion on mel frames: learns in seconds.",
+        codec="runs/debug-vocoder",
     )
 
 
