@@ -94,6 +94,12 @@ def test_on_mel_frames_a_model_is_made_packed_and_heard(tmp_path: Path) -> None:
     train("debug-vocoder", settings=["training.steps=4", "training.batch_size=2", *FEW], folder=tmp_path / "vocoder")
     few = [f"codec={tmp_path}/vocoder", "training.steps=4", "data.loops=0.5", "data.mix=0.5", *FEW]
     train("debug-sound-mel", settings=few, folder=tmp_path / "run")
+    better = ["training.steps=6", "training.batch_size=2", *FEW]
+    train("debug-vocoder", settings=better, folder=tmp_path / "better")
+    before = load_tensors(tmp_path / "run" / "codec.safetensors")
+    train("debug-sound-mel", settings=[f"codec={tmp_path}/better", *few[1:]], folder=tmp_path / "run")
+    after = load_tensors(tmp_path / "run" / "codec.safetensors")
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
     model = ship_sound_flow(tmp_path / "run", tmp_path / "hum", Labels("hum", "CC0-1.0", packing="float32"))
     assert isinstance(model.recipe.codec, LatentPart) and len(model.recipe.codec.shift) == 80
     asked = SoundRequest("a", seed=1, seconds=0.4, loop=True)

@@ -15,6 +15,8 @@ from text2x.data.audioset import AudioBatchConfig, AudioBatches, AudioSet
 from text2x.data.latent_batches import LatentBatchConfig, crop_frames
 from text2x.errors import InputError
 from text2x.files import load_tensors, read_json, save_tensors
+from text2x.networks.audio_codec import AudioCodecConfig
+from text2x.networks.mel_codec import MelCodecConfig
 from text2x.recipes.vocoder import load_clips
 from text2x.sound_diffusion import CODEC_FILE, LatentPart, codec_of_part
 
@@ -50,7 +52,8 @@ def with_latent_codec(
 ) -> tuple[LatentPart, AudioLatentCodec, AudioSet]:
     """The codec, its latents measured on the data, and the data at its rate; its weights are put into `folder`.
 
-    A run that is gone on with must be on the codec that it was begun with, and keeps what was measured then.
+    A run that is gone on with must be on the codec that it was begun with, and keeps what was measured then; only the
+    vocoder of mel frames may be another one, of the same frames: the run takes it over.
     """
     if not isinstance(recipe.codec, str):
         raise InputError("codec is a whole codec; give the folder of a trained one, as codec=runs/codec-kl")
@@ -66,6 +69,10 @@ def with_latent_codec(
     clips = load_clips(recipe.data_set, found.rate, data_root)
     tensors = {name: value.cpu().contiguous() for name, value in found.network.state_dict().items()}
     if own is not None and folder is not None:
+        if isinstance(own.network, MelCodecConfig) and _same_frames(own.network, found.network.config):
+            save_tensors(folder / CODEC_FILE, tensors)
+            part = replace(own, network=found.network.config)
+            return part, replace(found, shift=own.shift, scale=own.scale), clips
         kept = load_tensors(folder / CODEC_FILE)
         same = own.network == found.network.config and kept.keys() == tensors.keys()
         if not same or any(not torch.equal(kept[name], value) for name, value in tensors.items()):
@@ -79,6 +86,11 @@ def with_latent_codec(
     if folder is not None:
         save_tensors(folder / CODEC_FILE, tensors)
     return part, replace(found, shift=shift, scale=scale), clips
+
+
+def _same_frames(one: MelCodecConfig, other: AudioCodecConfig | MelCodecConfig) -> bool:
+    """Whether latents are the same whatever makes sound of them."""
+    return isinstance(other, MelCodecConfig) and (one.mel, one.frames) == (other.mel, other.frames)
 
 
 def _way(recipe: LatentRecipe) -> str:
