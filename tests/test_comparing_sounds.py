@@ -45,11 +45,11 @@ def real_of(yard: SoundYard) -> tuple[Audio, ...]:
 def test_each_codec_is_trained_once_and_counted_by_each_method_that_needs_it() -> None:
     for name in ("sounds", "debug-sounds"):
         names = [each.recipe for each in in_order(SETS[name].methods)]
-        assert len(names) == 5 and names.index("codec-kl" if name == "sounds" else "debug-codec-kl") < len(names) - 1
+        assert len(names) == 7 and names.index("codec-kl" if name == "sounds" else "debug-codec-kl") < len(names) - 1
         for method in SETS[name].methods:
             own, *others = trainings_of(method)
             assert own.needs == tuple(others) and own.share + sum(each.share for each in others) == pytest.approx(1)
-    assert comes_first("codec") and comes_first("codec-kl") and not comes_first("audiogen")
+    assert comes_first("codec") and comes_first("codec-kl") and comes_first("vocoder") and not comes_first("audiogen")
 
 
 def test_a_recipe_is_told_the_codec_that_was_trained_and_only_recipes_of_sound_are_compared(tmp_path: Path) -> None:
@@ -59,6 +59,15 @@ def test_a_recipe_is_told_the_codec_that_was_trained_and_only_recipes_of_sound_a
     assert told.codec == str(tmp_path)  # type: ignore[union-attr]
     begins = fitted_to(codec, 300).objective.adversarial_from  # type: ignore[union-attr]
     assert begins == 300 * codec.objective.adversarial_from / codec.training.steps  # type: ignore[union-attr]
+    vocoder = recipe_of("vocoder", (), "sounds", "sounds")
+    assert vocoder.data_set == "sounds"
+    assert fitted_to(vocoder, 330).objective.adversarial_from == 250  # type: ignore[union-attr]
+    (tmp_path / "runs" / "vocoder" / "end").mkdir(parents=True)
+    write_json(tmp_path / "runs" / "vocoder" / "end" / "recipe.json", to_dict(vocoder))
+    place = tmp_path / "runs" / "vocoder" / "end"
+    assert told_of(recipe_of("sound-mel", (), "sounds", "sounds"), [place]).codec == str(place)  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="'audiogen' learns nothing from 'runs'"):
+        told_of(recipe_of("audiogen", (), "sounds", "sounds"), [place])
     with pytest.raises(InputError, match="'emoji' makes no sounds"):
         recipe_of("emoji", (), "sounds", "sounds")
     with pytest.raises(InputError, match="'codec' makes no sounds"):
@@ -96,13 +105,13 @@ def test_real_sounds_are_better_than_noise_by_every_measure(yard: SoundYard) -> 
 
 @pytest.mark.slow
 def test_a_comparison_of_small_models_trains_draws_and_decides(tmp_path: Path) -> None:
-    wanted = chosen("debug-sounds", ["sound-flow", "sound-gan"])
+    wanted = chosen("debug-sounds", ["sound-flow", "sound-mel", "sound-gan"])
     budget = budget_of(operations=4e9)
     made = compare(wanted, budget, tmp_path / "runs")
     paths = write_comparison(made, tmp_path / "report", "text2x compare")
     values = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert [each["claim"]["measure"] for each in values["verdicts"]] == ["agreement", "fidelity"]
-    assert len(values["trainings"]) == 3 and values["companions"]["real"]["agreement"]["value"] > 0.8
+    assert [each["claim"]["measure"] for each in values["verdicts"]] == ["agreement", "fidelity"] * 2
+    assert len(values["trainings"]) == 5 and values["companions"]["real"]["agreement"]["value"] > 0.8
     assert (tmp_path / "report" / "sheet.png") in paths
     again = rendered(wanted, tmp_path / "runs")
     assert again.final("sound-gan").values.prompts == made.final("sound-gan").values.prompts

@@ -36,6 +36,7 @@ from text2x.recipes.sound_gan import SoundGANRun
 from text2x.recipes.token_running import TokenRun
 from text2x.recipes.video_gan import VideoGANRun
 from text2x.recipes.video_running import VideoRun
+from text2x.recipes.vocoder import VocoderRun
 from text2x.sound_adversarial import SoundGANRecipe
 from text2x.sound_diffusion import SoundDiffusionRecipe
 from text2x.token_models import TokenRecipe
@@ -44,18 +45,21 @@ from text2x.training_config import TrainingConfig
 from text2x.training_environment import seed_of
 from text2x.video_adversarial import VideoGANRecipe
 from text2x.video_recipe import VideoRecipe
+from text2x.vocoding import VocoderRecipe
 
-SoundRecipe = CodecRecipe | TokenRecipe | SoundDiffusionRecipe | SoundGANRecipe
+SoundRecipe = CodecRecipe | VocoderRecipe | TokenRecipe | SoundDiffusionRecipe | SoundGANRecipe
+LateRecipe = AutoencoderRecipe | CodecRecipe | VocoderRecipe
 PictureRecipe = Recipe | GANRecipe | GuideRecipe | AutoencoderRecipe | PriorRecipe
 AnyRecipe = PictureRecipe | VideoRecipe | VideoGANRecipe | SoundRecipe
-SoundRun = CodecRun | TokenRun | SoundFlowRun | SoundGANRun
+SoundRun = CodecRun | VocoderRun | TokenRun | SoundFlowRun | SoundGANRun
 AnyRun = Run | GANRun | GuideRun | AutoencoderRun | PriorRun | VideoRun | VideoGANRun | SoundRun
 # What learns from the data of a comparison, and what else is trained for it, on data of its own.
 READERS: Mapping[Makes, tuple[type, ...]] = {
     "pictures": (Recipe, GANRecipe, GuideRecipe, AutoencoderRecipe, PriorRecipe),
     "clips": (VideoRecipe, VideoGANRecipe),
-    "sounds": (CodecRecipe, TokenRecipe, SoundDiffusionRecipe, SoundGANRecipe),
+    "sounds": (CodecRecipe, VocoderRecipe, TokenRecipe, SoundDiffusionRecipe, SoundGANRecipe),
 }
+LATE = (AutoencoderRecipe, CodecRecipe, VocoderRecipe)  # whose discriminators begin after a share of the steps
 BESIDE: Mapping[Makes, tuple[type, ...]] = {"clips": (AutoencoderRecipe,)}
 
 TIMED_STEPS = 8  # of which the median is taken, the first ones left out
@@ -132,9 +136,9 @@ def with_training(recipe: AnyRecipe, **changes: Any) -> AnyRecipe:
 def cost_of(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
     """Measure a step: its operations by counting, its seconds by doing a few in a folder that is thrown away.
 
-    Of an autoencoder or a codec, whose discriminator begins late, the mean over its steps without and with it.
+    Of an autoencoder, a codec or a vocoder, whose discriminator begins late, the mean over steps without and with it.
     """
-    if not isinstance(recipe, (AutoencoderRecipe, CodecRecipe)) or not _adversarial(recipe):
+    if not isinstance(recipe, LATE) or not _adversarial(recipe):
         return _cost(recipe, device, data_root)
     alone = min(1.0, recipe.objective.adversarial_from / recipe.training.steps)
     begins = (recipe.training.steps, 0)
@@ -144,18 +148,17 @@ def cost_of(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
     return Cost(operations, alone * before.seconds + (1 - alone) * after.seconds, after.parameters)
 
 
-def _adversarial(recipe: AutoencoderRecipe | CodecRecipe) -> bool:
+def _adversarial(recipe: LateRecipe) -> bool:
     """Whether a discriminator has any weight."""
-    if isinstance(recipe, CodecRecipe):
-        return recipe.objective.adversarial > 0 or recipe.objective.matching > 0
-    return recipe.objective.adversarial_weight > 0
+    if isinstance(recipe, AutoencoderRecipe):
+        return recipe.objective.adversarial_weight > 0
+    return recipe.objective.adversarial > 0 or recipe.objective.matching > 0
 
 
-def _begins(recipe: AutoencoderRecipe | CodecRecipe, step: int) -> AutoencoderRecipe | CodecRecipe:
+def _begins(recipe: LateRecipe, step: int) -> LateRecipe:
     """The recipe with a discriminator from that step on."""
-    if isinstance(recipe, CodecRecipe):
-        return replace(recipe, objective=replace(recipe.objective, adversarial_from=step))
-    return replace(recipe, objective=replace(recipe.objective, adversarial_from=step))
+    objective: Any = replace(cast(Any, recipe.objective), adversarial_from=step)
+    return replace(recipe, objective=objective)
 
 
 def _cost(recipe: AnyRecipe, device: str, data_root: Path | None) -> Cost:
@@ -212,10 +215,10 @@ def steps_for(budget: Budget, cost: Cost) -> int:
 def fitted_to(recipe: AnyRecipe, steps: int) -> AnyRecipe:
     """The recipe with so many steps, its warm-up at most a tenth of them, averages that such a training can fill.
 
-    The discriminator of an autoencoder or a codec begins after the same share of the steps.
+    The discriminator of an autoencoder, a codec or a vocoder begins after the same share of the steps.
     """
     training: TrainingConfig = recipe.training
-    if isinstance(recipe, (AutoencoderRecipe, CodecRecipe)):
+    if isinstance(recipe, LATE):
         recipe = _begins(recipe, round(steps * recipe.objective.adversarial_from / training.steps))
     every = max(1, min(training.average_every, steps // 20))
     return with_training(recipe, steps=steps, warmup_steps=min(training.warmup_steps, steps // 10), average_every=every)

@@ -13,6 +13,7 @@ def _claims() -> tuple[Claim, ...]:
         ("diffusion against GAN", "sound-flow", "sound-gan"),
         ("AudioGen against GAN", "audiogen", "sound-gan"),
         ("diffusion against AudioGen", "sound-flow", "audiogen"),
+        ("mel frames against learned latents", "sound-mel", "sound-flow"),
     )
     named, nearer = "is named more often by the classifier", "sounds are nearer to real ones"
     return tuple(
@@ -31,6 +32,7 @@ SOUND_SET = ComparisonSet(
     methods=(
         Method("audiogen", "audiogen", parts=(Part("codec", CODEC_SHARE),)),
         Method("sound-flow", "sound-flow", parts=(Part("codec-kl", CODEC_SHARE),)),
+        Method("sound-mel", "sound-mel", parts=(Part("vocoder", CODEC_SHARE),)),
         Method("sound-gan", "sound-gan", parts=(Part("codec-kl", CODEC_SHARE),)),
     ),
     claims=_claims(),
@@ -50,6 +52,7 @@ DEBUG_SOUND_SET = ComparisonSet(
     methods=(
         Method("audiogen", "debug-audiogen", parts=(Part("debug-codec", CODEC_SHARE),)),
         Method("sound-flow", "debug-sound-flow", parts=(Part("debug-codec-kl", CODEC_SHARE),)),
+        Method("sound-mel", "debug-sound-mel", parts=(Part("debug-vocoder", CODEC_SHARE),)),
         Method("sound-gan", "debug-sound-gan", parts=(Part("debug-codec-kl", CODEC_SHARE),)),
     ),
     claims=_claims(),

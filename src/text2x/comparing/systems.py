@@ -28,12 +28,13 @@ from text2x.sound_diffusion import SoundDiffusionRecipe
 from text2x.token_models import TokenRecipe
 from text2x.unclip import UnCLIP, load_embedder
 from text2x.video_recipe import VideoRecipe
+from text2x.vocoding import VocoderRecipe
 
 
 def comes_first(recipe: str) -> bool:
-    """Whether others learn from what this recipe trains: an autoencoder, a codec of sound, or the CLIP of DALL-E 2."""
+    """Whether others learn from what this trains: an autoencoder, a codec of sound, a vocoder, or DALL-E 2's CLIP."""
     made = RECIPES[recipe]()
-    return isinstance(made, (AutoencoderRecipe, CodecRecipe)) or (
+    return isinstance(made, (AutoencoderRecipe, CodecRecipe, VocoderRecipe)) or (
         isinstance(made, GuideRecipe) and made.kind == "encoder"
     )
 
@@ -49,7 +50,8 @@ def told_of(recipe: AnyRecipe, needs: Sequence[Path]) -> AnyRecipe:
         first = read_json(place / "recipe.json")["type"]
         latent = isinstance(recipe, (Recipe, VideoRecipe)) and recipe.codec is not None
         heard = isinstance(recipe, (TokenRecipe, SoundDiffusionRecipe, SoundGANRecipe))
-        if (first == AutoencoderRecipe.__name__ and latent) or (first == CodecRecipe.__name__ and heard):
+        on_mel = isinstance(recipe, (SoundDiffusionRecipe, SoundGANRecipe)) and first == VocoderRecipe.__name__
+        if (first == AutoencoderRecipe.__name__ and latent) or (first == CodecRecipe.__name__ and heard) or on_mel:
             recipe = cast(AnyRecipe, replace(cast(Any, recipe), codec=str(place)))
         elif first == GuideRecipe.__name__ and isinstance(recipe, PriorRecipe):
             recipe = replace(recipe, clip=str(place))
