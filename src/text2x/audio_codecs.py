@@ -388,6 +388,6 @@ def _side(codes: Tensor, side: int) -> Tensor:
     return codes[:, side::2]
 
 
-def _place(network: CodecNetwork) -> torch.device:
+def _place(network: object) -> torch.device:
     assert isinstance(network, nn.Module)
     return next(network.parameters()).device
