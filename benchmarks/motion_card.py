@@ -38,12 +38,15 @@ def names() -> list[str]:
     return [found[concept] for concept in order][:NAMES]
 
 
-def moving_sheet(clips: list[Video], labels: list[str]) -> Video:
-    """All clips on one page, frame by frame."""
+def save_moving(clips: list[Video], labels: list[str], path: Path) -> None:
+    """All clips on one page, frame by frame; lossy, because it is only looked at."""
     pages = [
-        contact_sheet([clip.pictures()[at] for clip in clips], COLUMNS, labels, scale=1) for at in range(len(clips[0]))
+        contact_sheet([clip.pictures()[at] for clip in clips], COLUMNS, labels, scale=1).to_pil()
+        for at in range(len(clips[0]))
     ]
-    return Video.of(pages, clips[0].rate)
+    pages[0].save(
+        path, save_all=True, append_images=pages[1:], duration=round(1000 / clips[0].rate), loop=0, quality=75
+    )
 
 
 def strips(clips: list[Video], labels: list[str]) -> Image:
@@ -51,7 +54,7 @@ def strips(clips: list[Video], labels: list[str]) -> Image:
     shown, told = [], []
     for clip, label in zip(clips, labels, strict=True):
         shown += clip.pictures()[:: max(1, len(clip) // SHOWN)][:SHOWN]
-        told += [label] + [" "] * (SHOWN - 1)
+        told += [label] + ["."] * (SHOWN - 1)
     return contact_sheet(shown, 2 * SHOWN, told, scale=1)
 
 
@@ -81,7 +84,7 @@ def main() -> None:
     labels = names()
     clips = [generator.generate(VideoRequest(each, seed=asked.seed, loop=True))[0].media for each in labels]
     asked.out.mkdir(parents=True, exist_ok=True)
-    moving_sheet(clips, labels).save(asked.out / "motion-24.webp")
+    save_moving(clips, labels, asked.out / "motion-24.webp")
     strips(clips, labels).save(asked.out / "motion-24.png")
 
 

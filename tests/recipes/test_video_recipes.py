@@ -121,7 +121,7 @@ def test_a_packed_model_holds_only_what_its_base_has_not_and_makes_the_clips_of_
     model = ship_video(grown, models / "moved", Labels("moved", "CC0-1.0", packing="float32"))
     kept = load_tensors(models / "moved" / "video.safetensors")
     assert not any(name.startswith(IMAGE) for name in kept) and model.base_sha256 is not None and model.size == 32
-    assert info("moved", models).kind == "video"
+    assert video_model_for(models) == "motion" and info("moved", models).kind == "video"
     request = VideoRequest("a red circle", seed=1)
     packed = load_video("moved", "cpu", models).generate(request)[0].media
     assert packed.frames.shape == (8, 4, 32, 32)  # by the base's upsampler
@@ -174,7 +174,7 @@ def test_a_model_on_latents_has_its_codec_in_its_folder(tmp_path: Path) -> None:
     made = load_video(folder, "cpu").generate(request)[0].media
     assert made.frames.shape == (8, 4, 16, 16) and made.frames.std() > 0.01
     trained(folder, "debug-stable-video-diffusion", 3, *shape)  # goes on with the codec that it has
-    ship_video(folder, tmp_path / "alive", "alive", "CC0-1.0")
+    ship_video(folder, tmp_path / "alive", Labels("alive", "CC0-1.0"))
     assert load_video(tmp_path / "alive", "cpu").generate(request)[0].media.frames.shape == (8, 4, 16, 16)
 
 
@@ -197,6 +197,8 @@ def test_what_does_not_fit_is_said(name: str, settings: Sequence[str], message: 
 def test_where_there_is_no_model_the_way_to_one_is_named(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    with pytest.raises(InputError, match="emoji makes no moving pictures; take --model motion"):
+        load_video("emoji", "cpu", tmp_path)
     monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / "none")
     with pytest.raises(InputError, match="there is no model of moving pictures yet: `text2x train make-a-video`"):
         video_model_for(tmp_path)
