@@ -2,6 +2,7 @@
 
     python benchmarks/speech.py                              # voice-en: intelligibility and naturalness
     python benchmarks/speech.py --model runs/voice --vocoder runs/vocoder
+    python benchmarks/speech.py --model runs/voice-gan --alone   # its own rows, without recordings, espeak-ng and noise
     python benchmarks/speech.py --speed                      # seconds and memory
     python benchmarks/speech.py --teacher                    # voice-indic against the synthesiser that it learned from
 
@@ -134,7 +135,7 @@ def figure(value: Metric, digits: int = 3) -> str:
     return f"{value.value:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
 
 
-def table(voice: SpeechGenerator, data: str, limit: int | None) -> None:
+def table(voice: SpeechGenerator, data: str, limit: int | None, alone: bool = False) -> None:
     """How well it is understood and what DNSMOS says."""
     recorded = held_out(data, limit)
     texts = [text for text, _ in recorded]
@@ -142,16 +143,18 @@ def table(voice: SpeechGenerator, data: str, limit: int | None) -> None:
         "| who | sentences | word errors | character errors | identified | DNSMOS overall | signal | backgr. | P.808 |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    print(row("recording", "held out", [sound for _, sound in recorded], texts), flush=True)
-    mel = voice.vocoder
-    copies = [copied(mel, sound) for _, sound in recorded]
-    print(row("recording through our vocoder", "held out", copies, texts), flush=True)
+    if not alone:
+        print(row("recording", "held out", [sound for _, sound in recorded], texts), flush=True)
+        copies = [copied(voice.vocoder, sound) for _, sound in recorded]
+        print(row("recording through our vocoder", "held out", copies, texts), flush=True)
     speakers: dict[str, Say] = {voice.name: said_by(voice)}
-    if shutil.which("espeak-ng"):
+    if shutil.which("espeak-ng") and not alone:
         speakers["espeak-ng"] = said_by_espeak
     for name, say in speakers.items():
         for where, said in (("held out", texts), ("Harvard", HARVARD[:limit])):
             print(row(name, where, [say(text) for text in said], said), flush=True)
+    if alone:
+        return
     floor = recognition([noise(text) for text in HARVARD], HARVARD, recogniser())["wer"]
     print(f"| noise | Harvard | {figure(floor)} | | | | | | |")
 
@@ -251,6 +254,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--teacher", action="store_true")
+    parser.add_argument("--alone", action="store_true", help="the rows of the voice alone")
     given = parser.parse_args()
     model = given.model or ("voice-indic" if given.teacher else "voice-en")
     if given.speed:
@@ -258,7 +262,7 @@ def main() -> None:
     voice = load_voice(model, "cpu", vocoder=given.vocoder)
     if given.teacher:
         return teacher(voice, given.data or "indic", given.limit)
-    return table(voice, given.data or "asterisk", given.limit)
+    return table(voice, given.data or "asterisk", given.limit, given.alone)
 
 
 if __name__ == "__main__":

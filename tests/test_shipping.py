@@ -12,9 +12,10 @@ from text2x.errors import InputError
 from text2x.files import file_hash, read_json, save_tensors, write_json
 from text2x.generators import DiffusionGenerator
 from text2x.library import load
+from text2x.packaging import packed_as
 from text2x.recipe import Guides, Model, Recipe, build_network, guides_from_dict, model_from_dict
 from text2x.requests import ImageRequest
-from text2x.shipping import About, Part, packed_as, ship
+from text2x.shipping import About, Part, ship
 from text2x.training_config import TrainingConfig
 from text2x.weights import pack
 from tiny_guides import classifier_recipe, clip_recipe, judge_recipe, write_guide_run
