@@ -54,7 +54,7 @@ def strips(clips: list[Video], labels: list[str]) -> Image:
     shown, told = [], []
     for clip, label in zip(clips, labels, strict=True):
         shown += clip.pictures()[:: max(1, len(clip) // SHOWN)][:SHOWN]
-        told += [label] + ["."] * (SHOWN - 1)
+        told += [label] + [""] * (SHOWN - 1)
     return contact_sheet(shown, 2 * SHOWN, told, scale=1)
 
 

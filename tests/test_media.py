@@ -315,6 +315,7 @@ def test_letters_that_the_font_lacks_are_left_out_and_a_label_of_nothing_else_is
 
     assert np.array_equal(drawn("a सेब b"), drawn("a b"))
     assert np.array_equal(drawn("सेब"), drawn("no. 1"))
+    assert np.array_equal(drawn(""), drawn(" ")) and not np.array_equal(drawn(""), drawn("no. 1"))  # none is wanted
     assert not np.array_equal(drawn("a b"), drawn("a c"))
 
 

@@ -291,7 +291,7 @@ CHECKERS = ((255, 255, 255), (232, 232, 232))
 def contact_sheet(
     images: Sequence[Image],
     columns: int | None = None,  # None: about square
-    labels: Sequence[str] | None = None,  # one an image, below it; a number where the font lacks its letters
+    labels: Sequence[str] | None = None,  # one an image, below it, or ""; a number where the font lacks its letters
     background: str = "white",  # of a tile: a colour, or "checkerboard", which shows what is transparent
     scale: int | None = None,  # None: so that a tile has 128 pixels or more
 ) -> Image:
@@ -306,7 +306,10 @@ def contact_sheet(
     tile, gap = largest * scale, max(4, largest * scale // 16)
     font = ImageFont.load_default(max(11, tile // 11))
     line = _line_height(font)
-    legible = [_legible(label, font) or f"no. {number}" for number, label in enumerate(labels or (), start=1)]
+    legible = [
+        label.strip() and (_legible(label, font) or f"no. {number}")
+        for number, label in enumerate(labels or (), start=1)
+    ]
     wrapped = [_wrap(label, font, tile) for label in legible]
     below = line * max((len(lines) for lines in wrapped), default=0) + (gap // 2 if wrapped else 0)
     rows = math.ceil(len(images) / columns)
