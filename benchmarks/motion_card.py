@@ -1,6 +1,8 @@
 """The sheets of the card of `motion`: 24 trained names as clips that loop, moving and as a strip; seconds a clip.
 
     python benchmarks/motion_card.py [--model motion] [--out out/motion-card] [--seed 0]
+    python benchmarks/motion_card.py --speed            # seconds alone
+    python benchmarks/motion_card.py --memory 240       # peak memory of a clip of so many frames, one process each
 
 The names are the first 24 trained concepts by the SHA-256 of their slug, without flags: nobody chose them. Needs the
 data set (text2x data prepare animated-emoji). Writes motion-24.webp, which moves, motion-24.png with every fourth frame
@@ -11,18 +13,23 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import resource
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from text2x.data import load_clips
 from text2x.media import Image, contact_sheet
 from text2x.moving import Video
+from text2x.video_generator import VideoGenerator
 from text2x.video_library import load_video
 from text2x.video_requests import VideoRequest
 
 NAMES, COLUMNS, SHOWN = 24, 6, 4
+SIZES = (32, 64)
 REPEATS = 3
 
 
@@ -65,6 +72,21 @@ def taken(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
+def memory(generator: VideoGenerator, frames: int) -> None:
+    """Print the peak memory of this process before and after a clip, and what the model says beforehand."""
+    torch.set_num_threads(1)
+    before = peak()
+    request = VideoRequest("a rocket", seed=1, frames=frames, steps=2)
+    told = generator.estimate(request).num_bytes / 2**20
+    generator.generate(request)
+    print(f"{frames} frames: {peak():.0f} MiB, of which {peak() - before:.0f} for the clip; told {told:.0f} MiB")
+
+
+def peak() -> float:
+    """Most memory that this process ever had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     """Write the sheets and print the speeds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -72,9 +94,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/motion-card"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--speed", action="store_true", help="print speeds alone")
+    parser.add_argument("--memory", type=int, metavar="FRAMES", help="print the memory of such a clip alone")
     asked = parser.parse_args()
     generator = load_video(asked.model)
-    for size in sorted({32, 64}):
+    if asked.memory:
+        return memory(generator, asked.memory)
+    for size in SIZES:
         request = VideoRequest("a rocket", seed=0, size=size)
         frames = len(generator.generate(request)[0].media)
         seconds = statistics.median(taken(lambda request=request: generator.generate(request)) for _ in range(REPEATS))

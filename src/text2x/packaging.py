@@ -15,6 +15,7 @@ from torch import Tensor
 from text2x.config import from_dict
 from text2x.errors import InputError
 from text2x.files import file_hash, load_tensors, read_json, save_tensors
+from text2x.latents import CODEC_FILE
 from text2x.recipe import WeightFile
 from text2x.training_config import TrainingConfig
 from text2x.weights import Packing, pack
@@ -32,6 +33,10 @@ class Labels:
     attribution: tuple[str, ...] = ()
     average: str | None = None  # as "0.999", or "best-0.999" for the best on held-out data; None: the recipe's first
     packing: Packing = "int8"
+
+    def titles(self, summary: str) -> tuple[str, str, str]:
+        """Name, summary and licence, which every model begins with; `summary` is the recipe's."""
+        return self.name, self.summary or summary, self.licence
 
 
 def recipe_of_run(kind: type[R], folder: Path) -> R:
@@ -64,6 +69,14 @@ def write_parts(target: Path, parts: Mapping[str, tuple[Mapping[str, Tensor], Pa
         save_tensors(target / file, pack(tensors, packing))
         told[file] = WeightFile(file_hash(target / file), packing, sum(each.numel() for each in tensors.values()))
     return told
+
+
+def write_beside_codec(
+    folder: Path, target: Path, file: str, tensors: Mapping[str, Tensor], packing: Packing
+) -> dict[str, WeightFile]:
+    """Write tensors packed into a file, and beside it the run's codec as float16, whose faults would be heard."""
+    codec = load_tensors(folder / CODEC_FILE)
+    return write_parts(target, {file: (tensors, packing), CODEC_FILE: (codec, "float16")})
 
 
 def packed_as(name: str) -> Packing:

@@ -172,8 +172,7 @@ def ship_codec(folder: Path, target: Path, labels: Labels, data_root: Path | Non
         network = read_network(recipe.network, averaged(folder, recipe.training, labels.average))
         assert isinstance(network, AudioCodec)
         shift, scale = latent_moments(network, map(clips.batch_at, range(MEASURED_BATCHES)))
-    summary = labels.summary or recipe.summary
-    model = CodecModel(labels.name, summary, labels.licence, recipe.rate, recipe.network, shift, scale)
+    model = CodecModel(*labels.titles(recipe.summary), recipe.rate, recipe.network, shift, scale)
     told = write_parts(target, {model.file: (mine, labels.packing)})
     model = replace(model, weights=told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))

@@ -221,7 +221,6 @@ def ship_gan(folder: Path, target: Path, labels: Labels) -> GANModel:
     recipe = recipe_of_run(GANRecipe, folder)
     tensors = averaged_part(folder, recipe.training, labels.average, PART, keep=True)
     weights = write_parts(target, {FILE: (tensors, labels.packing)})
-    summary = labels.summary or recipe.summary
-    model = GANModel(labels.name, summary, labels.licence, recipe, weights, recipe.size, attribution=labels.attribution)
+    model = GANModel(*labels.titles(recipe.summary), recipe, weights, recipe.size, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

@@ -96,7 +96,7 @@ def _same_frames(one: MelCodecConfig, other: AudioCodecConfig | MelCodecConfig) 
 def _way(recipe: LatentRecipe) -> str:
     """The command that trains the codec of a recipe."""
     debug = "debug-" if recipe.name.startswith("debug") else ""
-    if str(recipe.codec).endswith("vocoder"):
+    if recipe.name.endswith("-mel"):
         return f"text2x train {debug}vocoder --data {recipe.data_set}"
     return f"text2x train {debug}codec-kl"
 

@@ -16,10 +16,9 @@ from text2x.data.latent_batches import LatentBatch, LatentBatches, crop_frames, 
 from text2x.data.token_batches import captions_of
 from text2x.files import load_tensors, write_json
 from text2x.networks.dit import DiT
-from text2x.packaging import Labels, averaged, recipe_of_run, write_parts
+from text2x.packaging import Labels, averaged, recipe_of_run, write_beside_codec
 from text2x.recipes.latent_codec import with_latent_codec
 from text2x.sound_diffusion import (
-    CODEC_FILE,
     NETWORK_FILE,
     SoundDiffusionModel,
     SoundDiffusionRecipe,
@@ -93,9 +92,7 @@ def ship_sound_flow(folder: Path, target: Path, labels: Labels) -> SoundDiffusio
     """Write a model's folder from a training run; the codec's weights are kept as float16."""
     recipe = recipe_of_run(SoundDiffusionRecipe, folder)
     network = load_tensors(averaged(folder, recipe.training, labels.average))
-    codec = load_tensors(folder / CODEC_FILE)
-    told = write_parts(target, {NETWORK_FILE: (network, labels.packing), CODEC_FILE: (codec, "float16")})
-    summary = labels.summary or recipe.summary
-    model = SoundDiffusionModel(labels.name, summary, labels.licence, recipe, told, attribution=labels.attribution)
+    told = write_beside_codec(folder, target, NETWORK_FILE, network, labels.packing)
+    model = SoundDiffusionModel(*labels.titles(recipe.summary), recipe, told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

@@ -17,9 +17,9 @@ from text2x.config import to_dict
 from text2x.data.audioset import AudioSet
 from text2x.data.latent_batches import LatentBatch, LatentBatchConfig, LatentBatches, crop_frames, latents_of_clips
 from text2x.data.token_batches import captions_of
-from text2x.files import load_tensors, write_json
+from text2x.files import write_json
 from text2x.networks.sound_gan import SoundGAN, SoundGANConfig
-from text2x.packaging import Labels, averaged_part, recipe_of_run, write_parts
+from text2x.packaging import Labels, averaged_part, recipe_of_run, write_beside_codec
 from text2x.recipes.latent_codec import with_latent_codec
 from text2x.sound_adversarial import (
     GENERATOR_FILE,
@@ -28,7 +28,7 @@ from text2x.sound_adversarial import (
     SoundGANRecipe,
     held_out,
 )
-from text2x.sound_diffusion import CODEC_FILE, TOLD
+from text2x.sound_diffusion import TOLD
 from text2x.sound_gan_generator import PART, SoundGANGenerator
 from text2x.sound_requests import SoundRequest
 from text2x.text_conditioner import MiniLMConfig, TextConditioner, build_conditioner
@@ -150,9 +150,7 @@ def ship_sound_gan(folder: Path, target: Path, labels: Labels) -> SoundGANModel:
     """Write a model's folder from a training run: the averaged generator and the codec, which is kept as float16."""
     recipe = recipe_of_run(SoundGANRecipe, folder)
     generator = averaged_part(folder, recipe.training, labels.average, PART)
-    codec = load_tensors(folder / CODEC_FILE)
-    told = write_parts(target, {GENERATOR_FILE: (generator, labels.packing), CODEC_FILE: (codec, "float16")})
-    summary = labels.summary or recipe.summary
-    model = SoundGANModel(labels.name, summary, labels.licence, recipe, told, attribution=labels.attribution)
+    told = write_beside_codec(folder, target, GENERATOR_FILE, generator, labels.packing)
+    model = SoundGANModel(*labels.titles(recipe.summary), recipe, told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

@@ -202,7 +202,6 @@ def ship_voice(
         part = VocoderPart(found.network.config, found.mel)
         parts[VOCODER_FILE] = (dict(found.network.state_dict()), vocoder_packing)
     told = write_parts(target, parts)
-    summary = labels.summary or recipe.summary
-    model = SpeechModel(labels.name, summary, labels.licence, recipe, part, told, attribution=labels.attribution)
+    model = SpeechModel(*labels.titles(recipe.summary), recipe, part, told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

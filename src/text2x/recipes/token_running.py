@@ -17,7 +17,7 @@ from text2x.data.token_batches import TokenBatch, TokenBatches, captions_of, cro
 from text2x.errors import InputError
 from text2x.files import load_tensors, read_json, save_tensors, write_json
 from text2x.networks.token_lm import TokenLM
-from text2x.packaging import Labels, averaged, recipe_of_run, write_parts
+from text2x.packaging import Labels, averaged, recipe_of_run, write_beside_codec
 from text2x.recipes.vocoder import load_clips
 from text2x.sound_requests import MusicRequest, SoundRequest
 from text2x.text_conditioner import TextConditioner
@@ -140,9 +140,7 @@ def ship_tokens(folder: Path, target: Path, labels: Labels) -> TokenModel:
     """Write a model's folder from a training run; the codec's weights are kept as float16."""
     recipe = recipe_of_run(TokenRecipe, folder)
     network = load_tensors(averaged(folder, recipe.training, labels.average))
-    codec = load_tensors(folder / CODEC_FILE)
-    told = write_parts(target, {TOKENS_FILE: (network, labels.packing), CODEC_FILE: (codec, "float16")})
-    summary = labels.summary or recipe.summary
-    model = TokenModel(labels.name, summary, labels.licence, recipe, told, attribution=labels.attribution)
+    told = write_beside_codec(folder, target, TOKENS_FILE, network, labels.packing)
+    model = TokenModel(*labels.titles(recipe.summary), recipe, told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

@@ -48,9 +48,7 @@ def ship_video(folder: Path, target: Path, labels: Labels, upsampler: Path | Non
         parts[UPSAMPLER_FILE] = (enlarging[1], labels.packing)
         size = max(size, recipe.size * enlarging[0].low_resolution.factor)
     model = VideoModel(
-        labels.name,
-        labels.summary or recipe.summary,
-        labels.licence,
+        *labels.titles(recipe.summary),
         recipe,
         FILE,
         write_parts(target, parts),
@@ -114,7 +112,6 @@ def ship_video_gan(folder: Path, target: Path, labels: Labels) -> VideoGANModel:
     recipe = recipe_of_run(VideoGANRecipe, folder)
     own = averaged_part(folder, recipe.training, labels.average, PART, keep=True)
     weights = write_parts(target, {FILE: (own, labels.packing)})
-    summary = labels.summary or recipe.summary
-    model = VideoGANModel(labels.name, summary, labels.licence, recipe, FILE, weights, attribution=labels.attribution)
+    model = VideoGANModel(*labels.titles(recipe.summary), recipe, FILE, weights, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
     return model

@@ -177,8 +177,7 @@ def ship_vocoder(folder: Path, target: Path, labels: Labels) -> VocoderModel:
     """Write a vocoder's folder from a training run: the averaged generator alone, packed, and recipe.json."""
     recipe = recipe_of_run(VocoderRecipe, folder)
     mine = averaged_part(folder, recipe.training, labels.average, PART)
-    summary = labels.summary or recipe.summary
-    model = VocoderModel(labels.name, summary, labels.licence, recipe.mel, recipe.network)
+    model = VocoderModel(*labels.titles(recipe.summary), recipe.mel, recipe.network)
     told = write_parts(target, {model.file: (mine, labels.packing)})
     model = replace(model, weights=told, attribution=labels.attribution)
     write_json(target / "recipe.json", to_dict(model))
