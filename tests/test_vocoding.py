@@ -15,7 +15,7 @@ from text2x.errors import InputError
 from text2x.packaging import Labels
 from text2x.recipes import RECIPES
 from text2x.recipes.running import recipe_for, train
-from text2x.recipes.vocoder import debug_vocoder, prepare_vocoder_run, ship_vocoder
+from text2x.recipes.vocoder import debug_vocoder, load_clips, prepare_vocoder_run, ship_vocoder
 from text2x.signal import MelConfig, STFTConfig, mel_spectrogram
 from text2x.training_log import read_log
 from text2x.vocoder_training import VocoderGAN, VocoderObjective
@@ -25,6 +25,13 @@ TINY = [
     "training.steps=6", "training.batch_size=4", "training.warmup_steps=2", "training.evaluate_every=3",
     "training.sample_every=6", "objective.adversarial_from=3", "training.precision=float32",
 ]  # fmt: skip
+
+
+def test_sets_are_joined_by_their_names_and_each_must_be_there(tmp_path: Path) -> None:
+    twice = load_clips("tones+tones", 8000, tmp_path)
+    assert len(twice) == 2 * len(tones(rate=8000)) and len(twice.stored) == len(tones(rate=8000).stored)
+    with pytest.raises(InputError, match="no data set at .*none; make it with: text2x data prepare none"):
+        load_clips("tones+none", 8000, tmp_path)
 
 
 def test_griffin_lim_gives_back_the_mel_it_heard() -> None:

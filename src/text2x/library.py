@@ -114,7 +114,8 @@ def load(
                 raise InputError(f"{found.name} has no stages that could be swapped; leave them out")
             from text2x.sound_models import build_sound_generator
 
-            return cast(Generator, build_sound_generator(recipe, found.folder, place))
+            sound = build_sound_generator(recipe, found.folder, place, lambda codec: sibling(found, codec).folder)
+            return cast(Generator, sound)
         if found.kind == "video":
             if upsamplers or stages:
                 raise InputError(f"{found.name} makes clips and has no stages that could be swapped; leave them out")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, get_args
 
+import torch
 from torch import Tensor
 
 from text2x.config import from_dict
@@ -18,7 +19,7 @@ from text2x.files import file_hash, load_tensors, read_json, save_tensors
 from text2x.latents import CODEC_FILE
 from text2x.recipe import WeightFile
 from text2x.training_config import TrainingConfig
-from text2x.weights import Packing, pack
+from text2x.weights import Packing, pack, unpack
 
 R = TypeVar("R")
 
@@ -33,6 +34,7 @@ class Labels:
     attribution: tuple[str, ...] = ()
     average: str | None = None  # as "0.999", or "best-0.999" for the best on held-out data; None: the recipe's first
     packing: Packing = "int8"
+    codec: str | None = None  # a model beside, whose codec is taken instead of a copy
 
     def titles(self, summary: str) -> tuple[str, str, str]:
         """Name, summary and licence, which every model begins with; `summary` is the recipe's."""
@@ -72,11 +74,24 @@ def write_parts(target: Path, parts: Mapping[str, tuple[Mapping[str, Tensor], Pa
 
 
 def write_beside_codec(
-    folder: Path, target: Path, file: str, tensors: Mapping[str, Tensor], packing: Packing
+    folder: Path, target: Path, file: str, tensors: Mapping[str, Tensor], packing: Packing, codec: Packing = "float16"
 ) -> dict[str, WeightFile]:
-    """Write tensors packed into a file, and beside it the run's codec as float16, whose faults would be heard."""
-    codec = load_tensors(folder / CODEC_FILE)
-    return write_parts(target, {file: (tensors, packing), CODEC_FILE: (codec, "float16")})
+    """Write tensors packed into a file, and beside it the run's codec: as float16, since its faults would be heard."""
+    return write_parts(target, {file: (tensors, packing), CODEC_FILE: (load_tensors(folder / CODEC_FILE), codec)})
+
+
+def shared_codec(folder: Path, target: Path, name: str) -> str:
+    """The hash of the codec of the model `name` beside `target`; InputError unless it is the run's own, packed."""
+    other = target.resolve().parent / name
+    if "/" in name or "\\" in name or not (other / CODEC_FILE).is_file():
+        raise InputError(f"there is no {CODEC_FILE} in {other}; --codec names a packed model beside {target}")
+    mine, theirs = unpack(load_tensors(folder / CODEC_FILE)), load_tensors(other / CODEC_FILE)
+    kinds = {each.dtype for each in theirs.values()}
+    packing: Packing = "int8" if torch.int8 in kinds else "float32" if torch.float32 in kinds else "float16"
+    packed = pack(mine, packing)
+    if packed.keys() != theirs.keys() or any(not torch.equal(packed[key], theirs[key]) for key in packed):
+        raise InputError(f"{other / CODEC_FILE} is another codec than {folder / CODEC_FILE}; train on that one")
+    return file_hash(other / CODEC_FILE)
 
 
 def packed_as(name: str) -> Packing:

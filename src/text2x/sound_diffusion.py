@@ -9,7 +9,7 @@ averages/ instead of the first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -120,6 +120,8 @@ class SoundDiffusionModel:
     weights: Mapping[str, WeightFile] = field(default_factory=dict)
     format: int = FORMAT
     attribution: tuple[str, ...] = ()
+    codec: str | None = None  # a model beside, whose codec is this one's too; None: it is in this folder
+    codec_sha256: str | None = None  # of that file
 
 
 def is_sound_diffusion(values: Mapping[str, Any]) -> bool:
@@ -184,9 +186,9 @@ def fitted(recipe: SoundDiffusionRecipe, codec: AudioLatentCodec, text: TextCond
     return replace(recipe, network=network)
 
 
-def codec_of_part(part: LatentPart, path: Path, device: str = "cpu") -> AudioLatentCodec:
-    """The codec with the weights in a file."""
-    network = read_network(part.network, path)
+def codec_of_part(part: LatentPart, path: Path, device: str = "cpu", sha256: str | None = None) -> AudioLatentCodec:
+    """The codec with the weights in a file, which must have the hash if one is given."""
+    network = read_network(part.network, path, sha256)
     assert isinstance(network, AudioCodec | MelCodec)
     return AudioLatentCodec(network.to(device), part.rate, part.shift, part.scale)
 
@@ -211,8 +213,13 @@ class SoundParts:
     codec: AudioLatentCodec
 
 
-def read_parts(values: Mapping[str, Any], folder: Path, device: str = "cpu") -> SoundParts:
-    """The parts of a model's folder, or of a training run's."""
+def read_parts(
+    values: Mapping[str, Any], folder: Path, device: str = "cpu", find: Callable[[str], Path] | None = None
+) -> SoundParts:
+    """The parts of a model's folder, or of a training run's; `find` gives the folder of a model that lends its codec.
+
+    Without it that lies beside.
+    """
     model = sound_diffusion_model(values)
     recipe = model.recipe
     if not isinstance(recipe.codec, LatentPart):
@@ -223,4 +230,6 @@ def read_parts(values: Mapping[str, Any], folder: Path, device: str = "cpu") -> 
         network = DiT(recipe.network)
     load_weights(network, path)
     network = network.eval().requires_grad_(False).to(device)
-    return SoundParts(model, network, text_of(recipe, folder), codec_of_part(recipe.codec, folder / CODEC_FILE, device))
+    lender = folder if model.codec is None else (find or (lambda name: folder.parent / name))(model.codec)
+    codec = codec_of_part(recipe.codec, lender / CODEC_FILE, device, model.codec_sha256)
+    return SoundParts(model, network, text_of(recipe, folder), codec)

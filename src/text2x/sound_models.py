@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from text2x.token_models import build_token_generator
 
 
 def build_sound_generator(
-    values: Mapping[str, Any], folder: Path, device: str = "cpu"
+    values: Mapping[str, Any], folder: Path, device: str = "cpu", find: Callable[[str], Path] | None = None
 ) -> TokenGenerator | SoundDiffusionGenerator | SoundGANGenerator:
-    """The generator of a model's folder, or of a training run's."""
+    """The generator of a model's folder, or of a training run's; `find` gives the folder of a model by its name."""
     if is_sound_diffusion(values):
-        return SoundDiffusionGenerator.of_parts(read_parts(values, folder, device))
+        return SoundDiffusionGenerator.of_parts(read_parts(values, folder, device, find))
     if is_sound_gan(values):
         return build_sound_gan_generator(values, folder, device)
     return build_token_generator(values, folder, device)

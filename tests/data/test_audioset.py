@@ -12,6 +12,7 @@ from text2x.data.audioset import (
     AudioSet,
     Clip,
     in_memory,
+    joined,
     open_sounds,
     save_audio_set,
 )
@@ -51,6 +52,22 @@ def test_other_rates_and_channels_are_brought_to_those_of_the_set() -> None:
     made = in_memory("trial", RATE, [(clip("a"), stereo)])
     assert made.clips[0].frames == 8000
     assert made.samples(0)[1000:7000] == pytest.approx(0.3, abs=0.001)
+
+
+def test_sets_are_joined_each_clip_in_its_part_and_one_given_twice_counts_twice() -> None:
+    few, many = in_memory("few", RATE, sounds(3)), in_memory("many", RATE, sounds(12, frames=900))
+    both = joined([few, many, few])
+    assert (both.name, both.rate, len(both)) == ("few+many+few", RATE, 18)
+    assert both.seconds == pytest.approx(2 * few.seconds + many.seconds)
+    assert len(both.stored) == len(few.stored) + len(many.stored), "samples are kept once"
+    for own, index in ((few, 0), (many, 3), (few, 15)):
+        for at in range(len(own)):
+            assert np.array_equal(both.samples(index + at), own.samples(at))
+        for split in ("train", "held-out"):
+            inside = [each - index for each in both.split(split) if index <= each < index + len(own)]
+            assert inside == own.split(split).tolist()
+    with pytest.raises(InputError, match="'few' has 8000 Hz, 'other' has 4000 Hz; prepare them at the same"):
+        joined([few, in_memory("other", 4000, sounds(2))])
 
 
 def test_groups_are_never_in_two_splits_and_adding_clips_moves_none() -> None:

@@ -105,7 +105,38 @@ def test_on_mel_frames_a_model_is_made_packed_and_heard(tmp_path: Path) -> None:
     asked = SoundRequest("a", seed=1, seconds=0.4, loop=True)
     of_run, packed = (load(tmp_path / name, "cpu").generate(asked)[0].media for name in ("run", "hum"))  # type: ignore[arg-type]
     assert of_run.frames == 3200 and np.abs(of_run.samples).max() > 0.001
-    assert np.abs(packed.samples - of_run.samples).max() < 0.02  # the vocoder is kept as float16
+    assert np.array_equal(packed.samples, of_run.samples)
+    assert ship_sound_flow(tmp_path / "run", tmp_path / "small", Labels("small", "CC0-1.0")).codec is None
+    kinds = {each.dtype for each in load_tensors(tmp_path / "small" / "codec.safetensors").values()}
+    assert torch.int8 in kinds, "a vocoder is packed as those of voices are"
+    _of_a_shared_codec(tmp_path, few)
+
+
+def _of_a_shared_codec(place: Path, settings: list[str]) -> None:
+    """A second model takes the packed codec of the first, by name and hash, and sounds as if it had its own."""
+    again = [f"codec={place}/better", *settings[1:], "training.seed=5"]
+    train("debug-sound-mel", settings=again, folder=place / "second")
+    pack = ["models", "pack", str(place / "second"), "--output", str(place / "shares"), "--codec"]
+    packed = CliRunner().invoke(app, [*pack, "small"])
+    assert packed.exit_code == 0, packed.output
+    assert not (place / "shares" / "codec.safetensors").exists()
+    assert list(read_json(place / "shares" / "recipe.json")["weights"]) == ["network.safetensors"]
+    assert "that of small" in CliRunner().invoke(app, ["models", "show", str(place / "shares")]).output
+    ship_sound_flow(place / "second", place / "whole", Labels("whole", "CC0-1.0"))
+    asked = SoundRequest("a", seed=1, seconds=0.2)
+    shares, whole = (load(place / name, "cpu").generate(asked)[0].media for name in ("shares", "whole"))  # type: ignore[arg-type]
+    assert np.array_equal(shares.samples, whole.samples)
+    assert CliRunner().invoke(app, [*pack, "none"]).exit_code != 0
+    with pytest.raises(InputError, match="is another codec than"):
+        train("debug-sound-mel", settings=[f"codec={place}/vocoder", *settings[1:]], folder=place / "third")
+        ship_sound_flow(place / "third", place / "x", Labels("x", codec="small"))
+    with pytest.raises(InputError, match="only models of sound by diffusion share one"):
+        raise (
+            CliRunner().invoke(app, ["models", "pack", str(place / "better"), "-o", "x", "--codec", "small"]).exception
+        )  # type: ignore[misc]
+    (place / "small" / "codec.safetensors").write_bytes((place / "hum" / "codec.safetensors").read_bytes())
+    with pytest.raises(InputError, match="SHA-256"):
+        load(place / "shares", "cpu")
 
 
 def test_half_and_half_is_the_whole_bit_for_bit(codec: Path, tmp_path: Path) -> None:

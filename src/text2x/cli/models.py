@@ -78,6 +78,10 @@ def pack(
         str | None, typer.Option(help="Which averaged weights, as 0.999 or best-0.999; otherwise the recipe's first.")
     ] = None,
     packing: Annotated[str, typer.Option(help="How weights are kept: int8, float16 or float32.")] = "int8",
+    codec: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A model of sound beside it whose codec is taken instead of a copy."),
+    ] = None,
     guide: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,7 +96,8 @@ def pack(
     from text2x.shipping import About, Part, ship
 
     name, sources = output.resolve().name, tuple(attribution or ())
-    other = _pack_other(runs, output, Labels(name, licence, summary, sources, average, packed_as(packing)), guide or ())
+    labels = Labels(name, licence, summary, sources, average, packed_as(packing), codec)
+    other = _pack_other(runs, output, labels, guide or ())
     if other is not None:
         typer.echo(f"{output}  {other}, {megabytes(_weights_size(output))}; use it with {_use(output, other)}")
         return
@@ -108,6 +113,8 @@ def pack(
 def _pack_other(runs: Sequence[Path], output: Path, labels: Labels, guides: Sequence[str]) -> str | None:
     """Pack what is neither a model of diffusion nor guides, and say what it is; None where it is one of these."""
     kind = read_recipe(runs[0]).get("type")
+    if labels.codec is not None and kind != "SoundDiffusionRecipe":
+        raise InputError(f"--codec is {labels.codec}, but only models of sound by diffusion share one; leave it out")
     if kind != "AcousticRecipe" and kind not in PACKED_ALONE:
         return None
     beside = {"AcousticRecipe": " and its vocoder's", "VideoRecipe": " and its upsampler's"}
@@ -281,6 +288,8 @@ def _references(recipe: Any) -> list[tuple[str, str]]:
     lines = [("enlarged", f"by the upsamplers of {recipe['upsampler']}")] if recipe.get("upsampler") else []
     if recipe.get("type") in ("VideoModel", "VideoRecipe") and recipe.get("base"):
         lines.append(("base", f"{recipe['base']}, whose weights it shares"))
+    if recipe.get("type") == "SoundDiffusionModel" and recipe.get("codec"):
+        lines.append(("codec", f"that of {recipe['codec']}"))
     for label in ("clip", "prior"):
         part = recipe.get(label)
         if isinstance(part, str):

@@ -128,6 +128,33 @@ def open_sounds(folder: Path) -> AudioSet:
     return AudioSet(speech.name, speech.rate, clips, speech.audio, {name: speech.split(name) for name in AUDIO_SPLITS})
 
 
+def joined(sets: Sequence[AudioSet]) -> AudioSet:
+    """Sets of one rate as one, each clip in the part that it was in; a set that is given n times counts n times.
+
+    All samples are read into memory, once each.
+    """
+    rates = {each.rate for each in sets}
+    if len(rates) != 1:
+        told = ", ".join(f"{each.name!r} has {each.rate} Hz" for each in sets)
+        raise InputError(f"sets are joined at one rate, and {told}; prepare them at the same one")
+    places: dict[int, int] = {}
+    stored, end = [], 0
+    for each in {id(each): each for each in sets}.values():
+        places[id(each)] = end
+        stored.append(np.asarray(each.stored))
+        end += len(each.stored)
+    clips: list[Clip] = []
+    parts: dict[AudioSplit, list[NDArray[np.int64]]] = {name: [] for name in AUDIO_SPLITS}
+    count = 0
+    for each in sets:
+        clips += [dataclasses.replace(clip, start=clip.start + places[id(each)]) for clip in each.clips]
+        for name, indexes in parts.items():
+            indexes.append(each.split(name) + count)
+        count += len(each)
+    splits: dict[AudioSplit, NDArray[np.int64]] = {name: np.concatenate(each) for name, each in parts.items()}
+    return AudioSet("+".join(each.name for each in sets), rates.pop(), clips, np.concatenate(stored), splits)
+
+
 def _stored(rate: int, sounds: Iterable[tuple[Clip, Audio]]) -> Iterator[tuple[Clip, NDArray[np.int16]]]:
     """Clips with their place in the set, and the samples of each as they are stored."""
     place = 0

@@ -16,10 +16,12 @@ from text2x.data.latent_batches import LatentBatch, LatentBatches, crop_frames, 
 from text2x.data.token_batches import captions_of
 from text2x.files import load_tensors, write_json
 from text2x.networks.dit import DiT
-from text2x.packaging import Labels, averaged, recipe_of_run, write_beside_codec
+from text2x.networks.mel_codec import MelCodecConfig
+from text2x.packaging import Labels, averaged, recipe_of_run, shared_codec, write_beside_codec, write_parts
 from text2x.recipes.latent_codec import with_latent_codec
 from text2x.sound_diffusion import (
     NETWORK_FILE,
+    LatentPart,
     SoundDiffusionModel,
     SoundDiffusionRecipe,
     fitted,
@@ -89,10 +91,26 @@ def prepare_sound_flow_run(
 
 
 def ship_sound_flow(folder: Path, target: Path, labels: Labels) -> SoundDiffusionModel:
-    """Write a model's folder from a training run; the codec's weights are kept as float16."""
+    """Write a model's folder from a training run; or without the codec, where that of a model beside is named.
+
+    An autoencoder's weights are kept as float16, a vocoder's are packed as those of voices are.
+    """
     recipe = recipe_of_run(SoundDiffusionRecipe, folder)
+    assert isinstance(recipe.codec, LatentPart)
     network = load_tensors(averaged(folder, recipe.training, labels.average))
-    told = write_beside_codec(folder, target, NETWORK_FILE, network, labels.packing)
-    model = SoundDiffusionModel(*labels.titles(recipe.summary), recipe, told, attribution=labels.attribution)
+    shared = None if labels.codec is None else shared_codec(folder, target, labels.codec)
+    if shared is None:
+        kept = labels.packing if isinstance(recipe.codec.network, MelCodecConfig) else "float16"
+        told = write_beside_codec(folder, target, NETWORK_FILE, network, labels.packing, kept)
+    else:
+        told = write_parts(target, {NETWORK_FILE: (network, labels.packing)})
+    model = SoundDiffusionModel(
+        *labels.titles(recipe.summary),
+        recipe,
+        told,
+        attribution=labels.attribution,
+        codec=labels.codec,
+        codec_sha256=shared,
+    )
     write_json(target / "recipe.json", to_dict(model))
     return model

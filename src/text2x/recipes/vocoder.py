@@ -14,7 +14,7 @@ from torch import nn
 from text2x.audio import Audio, join
 from text2x.config import to_dict
 from text2x.data import dataset_folder
-from text2x.data.audioset import AudioBatch, AudioBatchConfig, AudioBatches, AudioSet, open_sounds
+from text2x.data.audioset import AudioBatch, AudioBatchConfig, AudioBatches, AudioSet, joined, open_sounds
 from text2x.data.tones import tones
 from text2x.errors import InputError
 from text2x.files import write_json
@@ -146,10 +146,16 @@ class VocoderRun:
 
 
 def load_clips(name: str, rate: int, data_root: Path | None = None) -> AudioSet:
-    """A set of sounds or of speech by its name, which must have the given rate."""
+    """A set of sounds or of speech by its name, which must have the given rate; or several, joined by "+".
+
+    One that is named twice counts twice.
+    """
+    if "+" in name and not _folder(name, data_root).is_dir():
+        opened = {part: load_clips(part, rate, data_root) for part in name.split("+")}
+        return joined([opened[part] for part in name.split("+")])
     if name == "tones":
         return tones(rate=rate)
-    folder = Path(name) if "/" in name else dataset_folder(name, data_root)
+    folder = _folder(name, data_root)
     if not folder.is_dir():
         raise InputError(f"no data set at {folder}; make it with: text2x data prepare {name}")
     clips = open_sounds(folder)
@@ -158,6 +164,10 @@ def load_clips(name: str, rate: int, data_root: Path | None = None) -> AudioSet:
             f"the set {name!r} has {clips.rate} Hz and the recipe's mel {rate} Hz; set mel.rate, or another"
         )
     return clips
+
+
+def _folder(name: str, data_root: Path | None) -> Path:
+    return Path(name) if "/" in name else dataset_folder(name, data_root)
 
 
 def prepare_vocoder_run(recipe: VocoderRecipe, device: str = "cpu", data_root: Path | None = None) -> VocoderRun:
