@@ -33,7 +33,8 @@ TINY = SoundGANConfig(CHANNELS, 50, 8, 384 + TOLD, 16, (16, 12, 8), (8, 12, 16))
 def batch() -> LatentBatch:
     torch.manual_seed(0)
     captions = ("rain", "wind", "a door", "bees")
-    return LatentBatch(torch.randn(4, CHANNELS, 50), captions, torch.full((4,), 0.2), False, 0)
+    latents, seconds = torch.randn(4, CHANNELS, 50), torch.full((4,), 0.2)
+    return LatentBatch(latents, captions, seconds, torch.zeros(4), seconds, False, 0)
 
 
 @pytest.mark.parametrize("name", ["sound-gan", "debug-sound-gan"])

@@ -25,14 +25,15 @@ from text2x.sound_diffusion import (
     read_parts,
 )
 from text2x.sound_diffusion_generator import SoundDiffusionGenerator
+from text2x.sound_places import PLACES
 from text2x.text_conditioner import MiniLMConfig
 from text2x.training_config import TrainingConfig
 
 RATE, HOP, CHANNELS, WINDOW = 8000, 32, 3, 50  # Hz, samples a frame, latents a frame, frames seen at once
 CODEC = AudioCodecConfig(4, (4, 8), latent=8, bottleneck=GaussianConfig(CHANNELS))
 NETWORK = DiTConfig(
-    dims=1, patch=1, in_channels=CHANNELS, extra_channels=CHANNELS + 1, out_channels=CHANNELS, width=32, depth=2,
-    num_heads=2, text_attention="cross", context_width=384, vector_width=384 + TOLD,
+    dims=1, patch=1, in_channels=CHANNELS, extra_channels=CHANNELS + 1 + PLACES, out_channels=CHANNELS, width=32,
+    depth=2, num_heads=2, text_attention="cross", context_width=384, vector_width=384 + TOLD,
 )  # fmt: skip
 RECIPE = SoundDiffusionRecipe(
     "noise",
@@ -44,6 +45,7 @@ RECIPE = SoundDiffusionRecipe(
     TrainingConfig(),
     LatentPart(CODEC, RATE, (0.1, 0.0, -0.1), (2.0, 3.0, 2.5)),
     sampling=SoundSampling(seconds=0.2, steps=3),
+    places=True,
 )
 
 

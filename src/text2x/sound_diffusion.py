@@ -32,6 +32,7 @@ from text2x.networks.dit import DiT, DiTConfig
 from text2x.networks.mel_codec import MelCodec, MelCodecConfig
 from text2x.nn.initialization import no_initialization
 from text2x.recipe import FORMAT, WeightFile
+from text2x.sound_places import PLACES, places
 from text2x.text_conditioner import HubTextConfig, MiniLMConfig, TextConditioner, build_conditioner
 from text2x.training_config import TrainingConfig
 from text2x.weights import load_weights
@@ -107,6 +108,7 @@ class SoundDiffusionRecipe:
     objective: SoundDenoisingConfig = SoundDenoisingConfig()
     sampling: SoundSampling = SoundSampling()
     data_set: str = "sounds"
+    places: bool = False  # whether the network is told where in its sound each frame lies (`sound_places`)
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,26 @@ def told_numbers(seconds: Tensor, longest: float, loop: bool) -> Tensor:
     return TOLD_SIZE * torch.cat(columns, dim=1)
 
 
+def told_frames(
+    recipe: SoundDiffusionRecipe, known: Tensor | None, around: tuple[Tensor, Tensor] | None, frames: int
+) -> Tensor | None:
+    """What is told of each of so many frames, [B, extra channels, S]; None where all of it is 0.
+
+    `known` [B, Z + 1, S] holds the known frames and their mask; `around` the seconds of sound before the first frame
+    and from there to the sound's end, [B] each, or nothing in a loop.
+    """
+    if not recipe.places or (around is None and known is None):
+        return known
+    assert isinstance(recipe.codec, LatentPart)
+    if around is None:
+        assert known is not None
+        return torch.cat([known, known.new_zeros(len(known), PLACES, frames)], dim=1)
+    placed = places(*around, frames, recipe.codec.network.hop / recipe.codec.rate)
+    if known is None:
+        known = placed.new_zeros(len(placed), recipe.network.extra_channels - PLACES, frames)
+    return torch.cat([known, placed.to(known.device)], dim=1)
+
+
 @dataclass(frozen=True)
 class OnCircle:
     """A network whose last frame leads into the first."""
@@ -174,7 +196,7 @@ def fitted(recipe: SoundDiffusionRecipe, codec: AudioLatentCodec, text: TextCond
         dims=1,
         in_channels=channels,
         out_channels=channels,
-        extra_channels=channels + 1 if recipe.objective.known > 0 else 0,
+        extra_channels=(channels + 1) * (recipe.objective.known > 0) + PLACES * recipe.places,
         context_width=text.context_width,
         vector_width=text.vector_size + TOLD,
     )

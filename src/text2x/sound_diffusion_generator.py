@@ -267,6 +267,7 @@ class SoundDiffusionGenerator:
             None if given is None else given.latents,
             None if given is None else given.frames,
             plan.strength,
+            plan.samples / self.rate,
         )
         around = layout.loop and layout.frames <= self.window
         denoiser = denoiser_of(self.recipe, self.network, loop=around)

@@ -16,7 +16,7 @@ from text2x.data.latent_batches import LatentBatch
 from text2x.diffusion.denoiser import WEIGHTINGS, Denoiser, draw_times
 from text2x.diffusion.schedules import expand
 from text2x.networks.dit import DiT
-from text2x.sound_diffusion import SoundDiffusionRecipe, denoiser_of, told_numbers
+from text2x.sound_diffusion import SoundDiffusionRecipe, denoiser_of, told_frames, told_numbers
 
 KINDS = 4  # of known parts: the beginning, the end, all but a hole, one stretch
 
@@ -42,7 +42,7 @@ class SoundDenoising:
     def __init__(
         self, network: DiT, text: Conditioner, recipe: SoundDiffusionRecipe, device: torch.device | str = "cpu"
     ) -> None:
-        self.text, self.config, self.device = text, recipe.objective, torch.device(device)
+        self.text, self.recipe, self.config, self.device = text, recipe, recipe.objective, torch.device(device)
         self.longest = recipe.data.seconds
         self.denoisers: dict[bool, Denoiser] = {loop: denoiser_of(recipe, network, loop) for loop in (False, True)}
         self.weighting = WEIGHTINGS[recipe.objective.weighting]
@@ -65,7 +65,9 @@ class SoundDenoising:
         """What the network is told of a batch; `kept` [B] says whose caption, `keep` [B, 1, S] which frames."""
         captions = [caption if told else "" for caption, told in zip(batch.captions, kept.tolist(), strict=True)]
         words = self.text(captions).with_vector(told_numbers(batch.seconds, self.longest, batch.loop))
-        return words.with_channels(None if keep is None else known_frames(batch.latents, keep))
+        known = None if keep is None else known_frames(batch.latents, keep)
+        around = None if batch.loop else (batch.since, batch.left)
+        return words.with_channels(told_frames(self.recipe, known, around, batch.latents.shape[2]))
 
     @torch.no_grad()
     def held_out(self, batches: Iterable[LatentBatch], seed: int) -> dict[str, float]:

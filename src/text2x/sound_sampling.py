@@ -22,7 +22,8 @@ from text2x.diffusion.guidance import Sources, compose
 from text2x.diffusion.inpainting import METHODS, Known, start_from
 from text2x.diffusion.samplers import SAMPLERS, Sampler, Step, time_grid
 from text2x.guidance_terms import GuidanceTerm
-from text2x.sound_diffusion import SoundDiffusionRecipe
+from text2x.sound_diffusion import LatentPart, SoundDiffusionRecipe, told_frames
+from text2x.sound_places import FAR
 
 ALONE = torch.tensor([0])  # the row of the prompt
 
@@ -53,24 +54,29 @@ class Layout:
         return torch.minimum(rising, rising.flip(0))
 
 
-def over_windows(denoiser: Denoiser, conditioning: Conditioning, layout: Layout, known: Tensor | None) -> Denoise:
-    """The denoise of a whole sound [B, Z, S] for B rows of conditions; `known` [1, Z + 1, S] is beside each of them."""
-    prepared = denoiser.network.prepare(conditioning)
-    places = layout.places()
+def over_windows(
+    denoiser: Denoiser, conditioning: Conditioning, layout: Layout, told: Callable[[Tensor], Tensor | None]
+) -> Denoise:
+    """The denoise of a whole sound [B, Z, S] for B rows of conditions.
 
-    def seen(x_t: Tensor, t: Tensor, place: Tensor) -> Tensor:
-        channels = None if known is None else known[..., place].expand(len(x_t), -1, -1)
+    `told` gives the channels [1, C, window] beside x of the frames of a window, the same for all rows.
+    """
+    prepared = denoiser.network.prepare(conditioning)
+    places = [(place, told(place)) for place in layout.places()]
+
+    def seen(x_t: Tensor, t: Tensor, place: Tensor, beside: Tensor | None) -> Tensor:
+        channels = None if beside is None else beside.expand(len(x_t), -1, -1)
         return denoiser.estimate(x_t[..., place], t, replace(prepared, channels=channels))[0]
 
     if len(places) == 1:
-        return lambda x_t, t: seen(x_t, t, places[0])
+        return lambda x_t, t: seen(x_t, t, *places[0])
     weights = layout.weights()
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         total, counted = torch.zeros_like(x_t), x_t.new_zeros(x_t.shape[2])
         weight = weights.to(x_t)
-        for place in places:
-            total[..., place] += weight * seen(x_t, t, place)
+        for place, beside in places:
+            total[..., place] += weight * seen(x_t, t, place, beside)
             counted[place] += weight
         return total / counted
 
@@ -88,6 +94,7 @@ class Passage:
     begin: Tensor | None = None  # [1, Z, S] latents of a sound that is known, or begun from
     keep: Tensor | None = None  # [1, 1, S] 1 = known
     strength: float = 1.0  # 1: from noise alone
+    seconds: float = FAR  # of the sound; what comes after it is silence
 
 
 def guided(
@@ -99,11 +106,30 @@ def guided(
 ) -> Denoise:
     """The denoise of one sound [1, Z, S]: `conditioning` has the row of the prompt and, for guidance, of the null."""
     known = None
-    if recipe.network.extra_channels and passage.keep is not None and passage.begin is not None:
+    if recipe.objective.known > 0 and passage.keep is not None and passage.begin is not None:
         known = torch.cat([passage.begin * passage.keep, passage.keep], dim=1)
-    alone = over_windows(denoiser, conditioning[ALONE.to(_device(conditioning))], passage.layout, known)
-    joined = over_windows(denoiser, conditioning, passage.layout, known) if null_counts(terms) else None
+
+    def told(place: Tensor) -> Tensor | None:
+        here = None if known is None else known[..., place]
+        return told_frames(recipe, here, _around(recipe, passage, place, device), len(place))
+
+    device = _device(conditioning)
+    alone = over_windows(denoiser, conditioning[ALONE.to(device)], passage.layout, told)
+    joined = over_windows(denoiser, conditioning, passage.layout, told) if null_counts(terms) else None
     return compose(Sources(alone, joined), terms, recipe.schedule, pixels=False)
+
+
+def _around(
+    recipe: SoundDiffusionRecipe, passage: Passage, place: Tensor, device: torch.device
+) -> tuple[Tensor, Tensor] | None:
+    """Seconds of sound before a window and from its beginning on, [1] each; nothing on a circle."""
+    layout = passage.layout
+    if layout.loop:
+        far = torch.full((1,), FAR, device=device)
+        return None if layout.frames <= layout.window else (far, far)
+    assert isinstance(recipe.codec, LatentPart)
+    since = float(place[0]) * recipe.codec.network.hop / recipe.codec.rate
+    return torch.tensor([since], device=device), torch.tensor([passage.seconds - since], device=device)
 
 
 def null_counts(terms: tuple[GuidanceTerm, ...]) -> bool:

@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def hear(run: Run, tmp_path: Path) -> Run:
+def hear(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command with models called noise and tunes, which are the only ones there are."""
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / ".nothing")
     write_sounds(tmp_path / ".models" / "noise")
     write_sounds(tmp_path / ".models" / "tunes", "music")
     return run

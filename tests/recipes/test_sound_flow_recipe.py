@@ -1,5 +1,6 @@
 """Sound by diffusion from recipe to folder: it learns tones, is gone on with, packed, found by name and heard."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,8 @@ def test_without_a_codec_of_latents_the_way_to_one_is_named(tmp_path: Path) -> N
         train("debug-sound-flow", settings=[f"codec={tmp_path}/codes"], folder=tmp_path / "run")
 
 
-def test_a_model_learns_is_packed_and_makes_sound(codec: Path, tmp_path: Path) -> None:
+def test_a_model_learns_is_packed_and_makes_sound(codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / "none")
     settings = [f"codec={codec}", "training.steps=40", "training.evaluate_every=40", "training.sample_every=40"]
     outcome = train("debug-sound-flow", settings=settings, folder=tmp_path / "run")
     assert outcome.step == 40 and (tmp_path / "run" / "samples" / "step-0000040.wav").is_file()
@@ -152,16 +154,15 @@ def test_the_loss_depends_on_its_batch_and_seed_alone_and_on_loops_and_captions(
     network = tiny_dit()
     objective = SoundDenoising(network, text_of(RECIPE), RECIPE)
     torch.manual_seed(0)
-    batch = LatentBatch(
-        torch.randn(4, CHANNELS, 50), ("rain", "wind", "a door", "bees"), torch.full((4,), 0.2), False, 0
-    )
+    latents, captions = torch.randn(4, CHANNELS, 50), ("rain", "wind", "a door", "bees")
+    batch = LatentBatch(latents, captions, torch.full((4,), 0.2), torch.zeros(4), torch.full((4,), 0.2), False, 0)
 
     def loss(given: LatentBatch) -> float:
         return float(objective(given, torch.Generator().manual_seed(1))["loss"])
 
     assert loss(batch) == loss(batch)
-    assert loss(batch) != loss(LatentBatch(batch.latents, batch.captions, batch.seconds, True, 0))
-    assert loss(batch) != loss(LatentBatch(batch.latents, ("x",) * 4, batch.seconds, False, 0))
+    assert loss(batch) != loss(replace(batch, loop=True))
+    assert loss(batch) != loss(replace(batch, captions=("x",) * 4))
     told = objective.held_out([batch], seed=0)
     assert told["held_out"] > 0 and told["held_out"] != told["held_out/untold"]
 

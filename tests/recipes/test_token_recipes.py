@@ -43,7 +43,10 @@ def test_without_a_codec_the_way_to_one_is_named(tmp_path: Path) -> None:
         train("debug-audiogen", settings=[f"codec={tmp_path}/none"], folder=tmp_path / "run")
 
 
-def test_a_model_learns_is_resumed_packed_and_makes_sound(codec: Path, tmp_path: Path) -> None:
+def test_a_model_learns_is_resumed_packed_and_makes_sound(
+    codec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / "none")
     settings = [f"codec={codec}", "training.steps=80", "training.evaluate_every=40", "training.sample_every=80"]
     outcome = train("debug-audiogen", settings=settings, folder=tmp_path / "whole")
     assert outcome.step == 80 and (tmp_path / "whole" / "samples" / "step-0000080.wav").is_file()
@@ -89,8 +92,9 @@ def test_half_and_half_is_the_whole_bit_for_bit(codec: Path, tmp_path: Path) -> 
     assert made[0].media.frames == 4000
 
 
-def test_where_there_is_no_model_the_way_to_one_is_named(tmp_path: Path) -> None:
+def test_where_there_is_no_model_the_way_to_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="emoji makes no sound; take --model sounds|train one: text2x train audiogen"):
+        load_sound("emoji", "sound", "cpu", tmp_path)
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / "none")
     with pytest.raises(InputError, match="there is no model of music yet: `text2x train musicgen` makes one"):
         model_for("music", tmp_path)
-    with pytest.raises(InputError, match="makes no sound; train one: text2x train audiogen"):
-        load_sound("emoji", "sound", "cpu", tmp_path)

@@ -60,6 +60,8 @@ class LatentBatch:
     latents: Tensor  # [B, Z, S] float32
     captions: tuple[str, ...]
     seconds: Tensor  # [B] of sound; what comes after it is silence
+    since: Tensor  # [B] seconds of the sound before the crop
+    left: Tensor  # [B] seconds from the crop's beginning to the end of the sound, which may lie beyond the crop
     loop: bool  # whether the last frame leads into the first
     step: int
 
@@ -117,20 +119,22 @@ class LatentBatches:
             self._loop(rng.random(8), max(1, count)) if loop else self._item(rng.random(8))
             for _ in range(config.batch_size)
         ]
-        latents, captions, seconds = zip(*items, strict=True)
-        return LatentBatch(torch.stack(latents), tuple(captions), torch.tensor(seconds), loop, step)
+        latents, captions, since, left = zip(*items, strict=True)
+        since, left = torch.tensor(since), torch.tensor(left)
+        seconds = left.clamp_max(config.seconds)
+        return LatentBatch(torch.stack(latents), tuple(captions), seconds, since, left, loop, step)
 
-    def _item(self, draws: NDArray[np.float64]) -> tuple[Tensor, str, float]:
-        """Latents [Z, S], caption and seconds of sound from eight uniform numbers."""
+    def _item(self, draws: NDArray[np.float64]) -> tuple[Tensor, str, float, float]:
+        """Latents [Z, S], caption, seconds of sound before them and left, from eight uniform numbers."""
         index, start = self._place(draws[0], draws[1])
         caption = self._caption(index, draws[2])
         if draws[3] < self.config.mix:
             other, begin = self._place(draws[4], draws[5])
             both = self._mixed((index, start), (other, begin), draws[6], draws[7])
             texts = dict.fromkeys((caption, self._caption(other, draws[2])))
-            return self.codec.encode(both[None, None])[0].float(), " and ".join(texts), self.config.seconds
+            return self.codec.encode(both[None, None])[0].float(), " and ".join(texts), 0.0, self.config.seconds
         latents = self.latents.of(index)[:, start : start + self.frames].astype(np.float32)
-        return torch.from_numpy(latents), caption, self._seconds(index, start)
+        return torch.from_numpy(latents), caption, *self._around(index, start)
 
     def _place(self, which: float, where: float) -> tuple[int, int]:
         """A clip and the frame that a crop of it begins with."""
@@ -144,9 +148,10 @@ class LatentBatches:
         said = (clip.text, *clip.captions)
         return said[0] if which < 0.5 else said[int((which - 0.5) * 2 * len(said))]
 
-    def _seconds(self, index: int, start: int) -> float:
-        left = int(self.clips.lengths[index]) / self.codec.rate - start * self.codec.hop / self.codec.rate
-        return max(0.0, min(self.config.seconds, left))
+    def _around(self, index: int, start: int) -> tuple[float, float]:
+        """Seconds of a clip before a frame and after it."""
+        since = start * self.codec.hop / self.codec.rate
+        return since, max(0.0, int(self.clips.lengths[index]) / self.codec.rate - since)
 
     def _mixed(self, first: tuple[int, int], second: tuple[int, int], level: float, delay: float) -> Tensor:
         """Samples [T] of two crops, the second later and at another level."""
@@ -163,7 +168,7 @@ class LatentBatches:
         crop = torch.from_numpy(self.clips.samples(index, start * self.codec.hop, size))
         return torch.nn.functional.pad(crop, (0, size - len(crop)))
 
-    def _loop(self, draws: NDArray[np.float64], count: int) -> tuple[Tensor, str, float]:
+    def _loop(self, draws: NDArray[np.float64], count: int) -> tuple[Tensor, str, float, float]:
         """Latents [Z, S] of a loop of so many frames, its caption and its seconds."""
         index, _ = self._place(draws[0], 0.0)
         size = count * self.codec.hop
@@ -171,7 +176,7 @@ class LatentBatches:
         surplus = max(0, int(self.clips.lengths[index]) - size - fade)
         sound = looped(self.clips.samples(index, int(draws[1] * (surplus + 1)), size + fade), size)
         latents = encode_circular(self.codec, torch.from_numpy(sound)[None, None])[0]
-        return latents.float(), self._caption(index, draws[2]), size / self.codec.rate
+        return latents.float(), self._caption(index, draws[2]), 0.0, size / self.codec.rate
 
 
 def looped(samples: NDArray[np.float32], size: int) -> NDArray[np.float32]:

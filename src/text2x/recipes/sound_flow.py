@@ -38,6 +38,7 @@ def sound_flow() -> SoundDiffusionRecipe:
         ),
         objective=SoundDenoisingConfig(),
         sampling=SoundSampling(seconds=4.0),
+        places=True,
     )
 
 
