@@ -33,7 +33,7 @@ RATE, HOP, CHANNELS, WINDOW = 8000, 32, 3, 50  # Hz, samples a frame, latents a 
 CODEC = AudioCodecConfig(4, (4, 8), latent=8, bottleneck=GaussianConfig(CHANNELS))
 NETWORK = DiTConfig(
     dims=1, patch=1, in_channels=CHANNELS, extra_channels=CHANNELS + 1 + PLACES, out_channels=CHANNELS, width=32,
-    depth=2, num_heads=2, text_attention="cross", context_width=384, vector_width=384 + TOLD,
+    depth=2, num_heads=2, text_attention="cross", context_width=384, vector_width=384 + TOLD, local=3,
 )  # fmt: skip
 RECIPE = SoundDiffusionRecipe(
     "noise",

@@ -127,3 +127,41 @@ def test_frames_may_be_cut_too() -> None:
 def test_four_dimensions_are_refused() -> None:
     with pytest.raises(InputError, match="dims is 4"):
         DiT(DiTConfig(dims=4))
+
+
+def test_a_convolution_before_each_block_changes_nothing_at_first_and_sees_its_kernel_alone() -> None:
+    torch.manual_seed(0)
+    shape = {"dims": 1, "patch": 1, "width": 32, "depth": 2, "num_heads": 2}
+    plain, local = DiT(DiTConfig(**shape)), DiT(DiTConfig(**shape, local=5))  # type: ignore[arg-type]
+    for parameter in plain.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    missing, unexpected = local.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected and {name.split(".")[0] for name in missing} == {"locals"}
+    x, t = torch.randn(2, 4, 12), torch.tensor([0.3, 0.9])
+    told = Conditioning()
+    assert torch.equal(local(x, t, told), plain(x, t, told))
+    nn.init.normal_(local.locals[0].convolution.weight)  # type: ignore[union-attr]
+    assert not torch.allclose(local(x, t, told), plain(x, t, told))
+    rows = torch.randn(1, 12, 32)
+    moved = rows.clone()
+    moved[0, 0] += 1
+    for circular, reached in ((False, [0, 1, 2]), (True, [0, 1, 2, 10, 11])):
+        difference = (local.locals[0](moved, circular) - local.locals[0](rows, circular))[0].abs().amax(1)
+        assert difference.nonzero()[:, 0].tolist() == reached
+
+
+def test_around_a_circle_rolled_patches_come_out_rolled_with_convolutions_too() -> None:
+    torch.manual_seed(0)
+    network = DiT(DiTConfig(dims=1, patch=1, width=32, depth=2, num_heads=2, local=7))
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    x, t = torch.randn(1, 4, 9), torch.tensor([0.5])
+    made = network(x, t, Conditioning(), circular=True)
+    torch.testing.assert_close(network(x.roll(4, -1), t, Conditioning(), circular=True), made.roll(4, -1))
+    assert not torch.allclose(network(x.roll(4, -1), t, Conditioning()), made.roll(4, -1), atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [{"dims": 2}, {"dims": 1, "local": 4}, {"dims": 1, "modulation": "none"}])
+def test_convolutions_are_of_one_axis_and_an_odd_number(shape: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="it is odd, and only where dims is 1"):
+        DiT(DiTConfig(**{"local": 5, **shape}))  # type: ignore[arg-type]

@@ -53,6 +53,7 @@ class DiTConfig:
     linear_vector: bool = False  # projected by one layer: a table of classes for a one-hot vector
     num_steps: int = 0  # N of a published network, which is told its step t N - 1; 0: told 1000 t
     last_frequency: bool = False  # the frequencies of time end at 1 / 10000 (as diffusers has it)
+    local: int = 0  # patches, an odd number, of the convolution before each block where dims is 1; 0: none
     dropout: float = 0.0
 
     @property
@@ -73,6 +74,8 @@ class DiT(nn.Module):
         super().__init__()
         if config.dims not in (1, 2, 3):
             raise InputError(f"dims is {config.dims}; a DiT has 1, 2 or 3")
+        if config.local and (config.dims != 1 or config.local % 2 == 0 or config.modulation != "adaln_zero"):
+            raise InputError(f"local is {config.local}; it is odd, and only where dims is 1 and modulation adaln_zero")
         self.config = config
         values = math.prod(config.patches)  # of a patch, in each channel
         self.embedding = TimeEmbedding(
@@ -85,6 +88,7 @@ class DiT(nn.Module):
         self.context_norm = nn.LayerNorm(config.context_width) if config.text != "none" else None
         self.patch_in = _patch_embedding((config.in_channels + config.extra_channels) * values, config)
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.depth))
+        self.locals = nn.ModuleList(_Local(config) for _ in range(config.depth if config.local else 0))
         modulated = config.modulation == "adaln_zero"
         self.modulation = zeroed(nn.Linear(config.width, 2 * config.width)) if modulated else None
         self.norm_out = None if modulated else nn.LayerNorm(config.width, EPSILON)
@@ -124,7 +128,9 @@ class DiT(nn.Module):
 
         embedding = None if self.modulation is None else F.silu(self.embedding(t, prepared.vector))  # [B, E]
         texts = prepared.keys_values or (None,) * len(self.blocks)
-        for block, text in zip(self.blocks, texts, strict=True):
+        for index, (block, text) in enumerate(zip(self.blocks, texts, strict=True)):
+            if self.config.local:
+                hidden = self.locals[index](hidden, circular)
             hidden = block(hidden, embedding, text, prepared.mask, rotate)
         hidden = self._normalized(hidden[:, len(in_front) :], embedding)
         return from_patches(self.patch_out(hidden), self.config.patches, sizes)
@@ -162,6 +168,28 @@ class DiT(nn.Module):
         if channels is None:
             channels = x.new_zeros(x.shape[0], self.config.extra_channels, *x.shape[2:])
         return torch.cat([x, channels.to(x.dtype)], dim=1)
+
+
+class _Local(nn.Module):
+    """[B, S, D] with what lies around each patch added to it, channel by channel; at first nothing.
+
+    (Chu et al. 2023, conditional positional encodings: attention alone learns late what neighbours have in common.)
+    """
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.around = config.local // 2
+        self.convolution = nn.Conv1d(config.width, config.width, config.local, groups=config.width)
+        zeroed(self.convolution)
+
+    def forward(self, x: Tensor, circular: bool) -> Tensor:
+        rows = x.transpose(1, 2)  # [B, D, S]
+        if circular:
+            places = torch.arange(-self.around, rows.shape[2] + self.around, device=x.device) % rows.shape[2]
+            rows = rows[..., places]
+        else:
+            rows = F.pad(rows, (self.around, self.around))
+        return x + self.convolution(rows).transpose(1, 2)
 
 
 def _patch_embedding(values: int, config: DiTConfig) -> nn.Module:

@@ -59,7 +59,7 @@ def music_flow() -> SoundDiffusionRecipe:
 
 def sound_mel() -> SoundDiffusionRecipe:
     """The same on two mel frames at once, 160 numbers fifty times a second, which a vocoder makes sound of."""
-    return replace(
+    return _on_mel(
         sound_flow(),
         name="sound-mel",
         summary="Sounds from words by diffusion on mel frames; loops, variations and repainted parts.",
@@ -67,9 +67,30 @@ def sound_mel() -> SoundDiffusionRecipe:
     )
 
 
+def _on_mel(recipe: SoundDiffusionRecipe, name: str, summary: str, codec: str) -> SoundDiffusionRecipe:
+    """The recipe on mel frames.
+
+    The bands of a frame have much in common, so that when a sound is loud shows through a lot of noise: at t = 0.9 all
+    but a tenth of the variance is decided. Times are shifted to where it is not, as those of large pictures are.
+    """
+    return replace(
+        recipe,
+        name=name,
+        summary=summary,
+        codec=codec,
+        network=replace(recipe.network, local=7),
+        objective=replace(
+            recipe.objective,
+            times=replace(recipe.objective.times, shift=12.0),
+            evaluation_times=(0.5, 0.8, 0.9, 0.95, 0.98),
+        ),
+        sampling=replace(recipe.sampling, shift=8.0),
+    )
+
+
 def music_mel() -> SoundDiffusionRecipe:
     """`music-flow` on mel frames."""
-    return replace(
+    return _on_mel(
         music_flow(),
         name="music-mel",
         summary="Music from words by diffusion on mel frames; loops, variations and repainted parts.",
@@ -79,7 +100,7 @@ def music_mel() -> SoundDiffusionRecipe:
 
 def debug_sound_mel() -> SoundDiffusionRecipe:
     """`debug-sound-flow` on the mel frames of `debug-vocoder`."""
-    return replace(
+    return _on_mel(
         debug_sound_flow(),
         name="debug-sound-mel",
         summary="Vowel-like tones from the vowel's name by diffusion on mel frames: learns in seconds.",
