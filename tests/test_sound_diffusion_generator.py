@@ -1,5 +1,6 @@
 """SoundDiffusionGenerator: one seed, one sound; loops without a seam; what is known stays bit for bit; bad input."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from text2x.diffusion.samplers import SAMPLERS
 from text2x.errors import InputError
 from text2x.library import info, load
 from text2x.requests import ImageRequest, Progress
-from text2x.sound_diffusion_generator import SoundDiffusionGenerator
+from text2x.sound_diffusion_generator import SoundDiffusionGenerator, within_full_scale
 from text2x.sound_requests import MusicRequest, SoundRequest
 from tiny_sound_flow import HOP, RATE, WINDOW, sound_flow
 from tiny_sounds import tone
@@ -194,6 +195,17 @@ def test_what_is_cut_or_ignored_is_told(generator: SoundDiffusionGenerator) -> N
     assert late.warnings == ("strength is 0.5 and is ignored: a part that is made was never in the sound",)
     long = generator.generate(SoundRequest("a door that slams again and again in a long and empty hall", seed=1))[0]
     assert "the prompt is too long for this model; dropped:" in long.warnings[0]
+
+
+def test_what_would_clip_is_quieter_as_a_whole(tmp_path: Path) -> None:
+    sound = np.array([[0.5, -2.0, 1.0]], np.float32)
+    made = within_full_scale(sound)
+    assert np.abs(made).max() == pytest.approx(10 ** (-1 / 20)) and np.allclose(made / made[0, 0], sound / 0.5)
+    assert np.array_equal(within_full_scale(sound / 2), sound / 2)
+    generator = sound_flow(tmp_path / "loud")
+    generator.codec = replace(generator.codec, scale=tuple(each / 30 for each in generator.codec.scale))
+    loud = generator.generate(SoundRequest("rain", seed=1))[0].media.samples
+    assert np.abs(loud).max() == pytest.approx(10 ** (-1 / 20)) and (np.abs(loud) > 0.88).sum() < 20
 
 
 # Around it

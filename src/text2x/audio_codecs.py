@@ -262,19 +262,20 @@ class AudioLatentCodec:
         shift, scale = self._moments(place)
         return ((torch.stack(rows) - shift) * scale).to(sound.device)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """[B, Z, S] -> [B, 1, S hop] in [-1, 1]."""
+    def decode(self, latents: Tensor, clip: bool = True) -> Tensor:
+        """[B, Z, S] -> [B, 1, S hop], in [-1, 1] if clipped."""
         if not latents.shape[-1]:
             return latents.new_zeros(len(latents), 1, 0)
-        return torch.stack([torch.cat(list(self.stream([each])), dim=-1) for each in latents])
+        return torch.stack([torch.cat(list(self.stream([each], clip)), dim=-1) for each in latents])
 
     @torch.no_grad()
-    def stream(self, pieces: Iterable[Tensor]) -> Iterator[Tensor]:
+    def stream(self, pieces: Iterable[Tensor], clip: bool = True) -> Iterator[Tensor]:
         """Latents [Z, S] as they come -> sound [1, T]."""
         place = _place(self.network)
         shift, scale = self._moments(place)
         for latents, first, last in chunks(pieces, self.chunk, self.network.context):
-            sound = self.network.decoded(latents[None].to(place) / scale + shift)[0].clamp(-1, 1)
+            sound = self.network.decoded(latents[None].to(place) / scale + shift)[0]
+            sound = sound.clamp(-1, 1) if clip else sound
             yield sound[:, first * self.hop : last * self.hop].to(latents.device)
 
     def _moments(self, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -312,10 +313,10 @@ def encode_circular(codec: AudioLatentCodec, sound: Tensor) -> Tensor:
     return latents[..., reach : reach + sound.shape[-1] // codec.hop]
 
 
-def decode_circular(codec: AudioLatentCodec, latents: Tensor) -> Tensor:
+def decode_circular(codec: AudioLatentCodec, latents: Tensor, clip: bool = True) -> Tensor:
     """Latents [B, Z, S], the last of which leads into the first -> a loop [B, 1, S hop]; rolled ones give it rolled."""
     reach = codec.network.context
-    sound = codec.decode(_wrapped(latents, reach))
+    sound = codec.decode(_wrapped(latents, reach), clip)
     return sound[..., reach * codec.hop : (reach + latents.shape[-1]) * codec.hop]
 
 

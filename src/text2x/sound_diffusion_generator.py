@@ -41,6 +41,7 @@ from text2x.sound_sampling import Layout, Passage, guided, mended, null_counts, 
 from text2x.text_conditioner import TextConditioner
 
 FADE_SECONDS = 0.01  # in which what is made leaves what is known, at each end of a repainted part
+LOUDEST = 10 ** (-1 / 20)  # -1 dBFS, the peak of the sounds that are trained on
 FEWEST_FRAMES = 4  # of a loop: products of fewer rows have other bits in other batches
 
 
@@ -248,10 +249,12 @@ class SoundDiffusionGenerator:
             return given.sound[:, : plan.samples]
         latents = self.latents(plan, item, on_step)
         decode = decode_circular if plan.layout.loop else AudioLatentCodec.decode
-        made = decode(self.codec, latents)[0].float().cpu().numpy()
+        made = decode(self.codec, latents, clip=False)[0].float().cpu().numpy()
         if given is not None and given.keep is not None:
-            made = mended(made, given.sound, given.keep, round(FADE_SECONDS * self.rate), plan.layout.loop)
-        return made[:, : plan.samples]
+            fade = round(FADE_SECONDS * self.rate)
+            made = mended(np.clip(made, -1, 1), given.sound, given.keep, fade, plan.layout.loop)
+            return made[:, : plan.samples]
+        return within_full_scale(made[:, : plan.samples])
 
     @torch.inference_mode()
     def latents(self, plan: SoundPlan, item: int, on_step: OnStep | None = None) -> Tensor:
@@ -280,6 +283,15 @@ class SoundDiffusionGenerator:
         seconds = torch.full((2,), min(plan.samples / self.rate, longest))
         words = self.text([plan.request.prompt, plan.request.negative])
         return words.with_vector(told_numbers(seconds, longest, around))
+
+
+def within_full_scale(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[C, T] as it is, or if it would clip as much quieter as a whole as brings its peak to -1 dBFS.
+
+    Guidance acts on logarithms of spectra where latents are mel frames: what it strengthens becomes louder too.
+    """
+    peak = float(np.abs(sound).max())
+    return sound if peak <= 1 else sound * np.float32(LOUDEST / peak)
 
 
 def _reporter(plan: SoundPlan, item: int, on_step: OnStep | None) -> Callable[[Step], None] | None:
