@@ -35,8 +35,8 @@ HOUSE = (
     "video_estimate memory video_upsampling video_generator "
     "video_gan_generator stable_video video_models "
     "speech_generator speech_models sound_requests token_objectives token_generator token_models "
-    "sound_diffusion sound_objectives sound_sampling sound_diffusion_generator sound_adversarial sound_gan_generator "
-    "sound_models",  # use of networks
+    "sound_places sound_diffusion sound_objectives sound_sampling sound_diffusion_generator sound_adversarial "
+    "sound_gan_generator sound_models",  # use of networks
     "training training_environment training_log checkpoints packaging shipping library sound_library video_library "
     "adapters published",  # machinery
     "recipes evaluating comparing",  # composed work

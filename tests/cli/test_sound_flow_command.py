@@ -16,8 +16,9 @@ pytestmark = pytest.mark.medium
 
 
 @pytest.fixture
-def hear(run: Run, tmp_path: Path) -> Run:
+def hear(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command with a model of diffusion called noise, which is the only one there is."""
+    monkeypatch.setattr("text2x.library.shipped_folder", lambda: tmp_path / ".nothing")
     write_sound_flow(tmp_path / ".models" / "noise")
     tone(0.2).save(tmp_path / "known.wav", bits=32)
     return run
