@@ -87,8 +87,16 @@ RUNNABLE = [
 ]
 
 
+TRAINING_PAGES = ("latents.md", "cascades.md")  # whose commands train several networks: `make test-all` runs them
+
+
+def _weighed(page: Path) -> object:
+    """A page as a parameter: with the mark of slow tests where it trains."""
+    return pytest.param(page, marks=pytest.mark.slow) if page.name in TRAINING_PAGES else page
+
+
 @pytest.mark.medium
-@pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
+@pytest.mark.parametrize("page", [_weighed(page) for page in RUNNABLE], ids=[name_of(page) for page in RUNNABLE])
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__page__"}
